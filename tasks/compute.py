@@ -1,0 +1,87 @@
+"""Where and how the networks compute: device, precision, threads, models loaded once, one heavy job at a time.
+
+Nothing here imports torch at import time, so that the page can answer before torch is there.
+"""
+
+import functools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    import torch
+
+Model = TypeVar("Model")
+
+HEAVY = threading.Lock()
+"""Held by whatever keeps all cores busy for longer than a frame, so that two such jobs do not fight for them."""
+
+
+@functools.cache
+def device() -> "torch.device":
+    """The best device there is: CUDA, Apple's MPS, else the CPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+@functools.cache
+def device_name() -> str:
+    """For the line beside a result: "CPU, 2 threads" or the GPU's own name."""
+    import torch
+
+    if device().type == "cuda":
+        return torch.cuda.get_device_name()
+    if device().type == "mps":
+        return "Apple GPU"
+    n = torch.get_num_threads()
+    return f"CPU, {n} thread{'s' if n != 1 else ''}"
+
+
+@functools.cache
+def bf16_is_native() -> bool:
+    """Whether bf16 arithmetic pays here: a GPU that has it, or a CPU with AVX512_BF16 or AMX.
+
+    On a CPU without them (AVX2 only) bf16 convolutions were measured 12 times slower than fp32 (train/LOG.md).
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if torch.backends.mps.is_available():
+        return False
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+class Lazy(Generic[Model]):
+    """A model that is loaded on first use, once per process; a failed load is tried again on the next use."""
+
+    def __init__(self, load: Callable[[], Model]):
+        self._load, self._lock = load, threading.Lock()
+        self._model: Model | None = None
+
+    def __call__(self) -> Model:
+        if self._model is None:
+            with self._lock:
+                if self._model is None:
+                    self._model = self._load()
+        return self._model
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._model is not None
+
+
+@contextmanager
+def stopwatch() -> Iterator[Callable[[], float]]:
+    """`with stopwatch() as ms: ...; ms()` -> milliseconds since the start, or of the block once it has ended."""
+    start = time.perf_counter()
+    end: float | None = None
+    yield lambda: 1000 * ((end or time.perf_counter()) - start)
+    end = time.perf_counter()

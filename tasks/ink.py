@@ -1,0 +1,192 @@
+"""From any picture of a handwritten digit to the 28x28 picture that MNIST would have made of it.
+
+MNIST's makers scaled each digit to fit 20x20 px, keeping its shape, and set its centre of mass into the middle of
+28x28 (LeCun et al. 1998, section III). Before that the ink has to be found: the paper's brightness is fitted by a
+smooth surface, the ink is what departs from it to the rarer side, ruled lines and specks are left out.
+"""
+
+import cv2
+import numpy as np
+
+from tasks.images import ImageLike, to_grey
+
+WORK = 320  # px, longer side at which the ink is looked for
+BOX, SIDE = 20, 28  # px of MNIST
+PEN = 2.2  # px, thinnest stroke after scaling: thinner ones are thickened, as MNIST's pens were
+LEAST_CONTRAST = 22  # grey levels between paper and ink
+
+
+class NoInkError(ValueError):
+    """The picture holds nothing that looks like ink."""
+
+
+def find_digit(source: ImageLike) -> np.ndarray:
+    """The digit in a picture as MNIST would show it: uint8 (28, 28), ink bright on black.
+
+    A 28x28 picture on black, as MNIST's own, is taken as it is.
+
+    Raises:
+        ImageError: what came is no usable picture.
+        NoInkError: the picture is empty, or its paper and ink cannot be told apart.
+    """
+    grey = to_grey(source)
+    if grey.shape == (SIDE, SIDE) and _is_mnist_like(grey):
+        return grey
+    ink = ink_map(grey)
+    return centre_by_mass(_crop(ink))
+
+
+def _is_mnist_like(grey: np.ndarray) -> bool:
+    border = np.concatenate([grey[:2].ravel(), grey[-2:].ravel(), grey[:, :2].ravel(), grey[:, -2:].ravel()])
+    return bool(grey.max() > 60 and np.median(grey) == 0 and border.mean() < 20)
+
+
+def ink_map(grey: np.ndarray) -> np.ndarray:
+    """How much ink lies on each pixel: float32 in [0, 1], at most WORK px a side, only the digit's parts.
+
+    Args:
+        grey: uint8 (H, W), dark ink on light paper or light on dark.
+    """
+    shrink = WORK / max(grey.shape)
+    size_wh = (max(1, round(grey.shape[1] * shrink)), max(1, round(grey.shape[0] * shrink)))
+    way = cv2.INTER_AREA if shrink < 1 else cv2.INTER_CUBIC
+    work = cv2.resize(grey, size_wh, interpolation=way).astype(np.float32)
+
+    paper = _paper(work)
+    departure = work - paper
+    noise = 1.4826 * float(np.median(np.abs(departure - np.median(departure))))
+    dark = _strength(-departure, noise)
+    light = _strength(departure, noise)
+    departure = -departure if dark >= light else departure
+    contrast = max(dark, light)
+    if contrast < max(LEAST_CONTRAST, 3.5 * noise):
+        raise NoInkError("No digit was found: the picture is empty or its ink is too faint. Draw or write one, larger.")
+
+    smooth = cv2.GaussianBlur(departure, (0, 0), 1.0 + min(1.5, noise / 12))
+    threshold = max(0.42 * contrast, 3.0 * noise, 0.6 * LEAST_CONTRAST)
+    binary = _without_rules((smooth > threshold).astype(np.uint8))
+    binary = _digit_parts(binary)
+    if not binary.any():
+        raise NoInkError("No digit was found: only lines or specks. Write one larger, near the middle.")
+    near = cv2.dilate(binary, np.ones((3, 3), np.uint8))
+    ink = np.clip((smooth - 0.25 * contrast) / (0.55 * contrast), 0, 1) * near
+    return ink.astype(np.float32)
+
+
+def centre_by_mass(ink: np.ndarray) -> np.ndarray:
+    """Scale a digit's ink to fit 20x20, set its centre of mass in the middle of 28x28: uint8 (28, 28).
+
+    Args:
+        ink: float32 (h, w) in [0, 1], cropped to the digit.
+    """
+    h, w = ink.shape
+    scale = BOX / max(h, w)
+    ink = _thicken(ink, scale)
+    size_wh = (max(1, round(w * scale)), max(1, round(h * scale)))
+    small = cv2.resize(ink, size_wh, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    small = small / max(float(np.percentile(small[small > 0.05], 95)) if (small > 0.05).any() else 1.0, 1e-3)
+    small = small.clip(0, 1)
+    y, x = np.mgrid[: small.shape[0], : small.shape[1]]
+    mass = small.sum()
+    top = round(SIDE / 2 - 0.5 - float((y * small).sum() / mass))
+    left = round(SIDE / 2 - 0.5 - float((x * small).sum() / mass))
+    top = min(max(top, 0), SIDE - small.shape[0])
+    left = min(max(left, 0), SIDE - small.shape[1])
+    digit = np.zeros((SIDE, SIDE), np.float32)
+    digit[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return (digit * 255).round().astype(np.uint8)
+
+
+def _paper(work: np.ndarray) -> np.ndarray:
+    """The paper's brightness: a quadratic surface, fitted again and again to what departs least from it."""
+    h, w = work.shape
+    y, x = np.meshgrid(np.linspace(-1, 1, h), np.linspace(-1, 1, w), indexing="ij")
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], -1).reshape(-1, 6).astype(np.float32)
+    every = max(1, h * w // 6000)
+    a, b = terms[::every], work.reshape(-1)[::every]
+    weight = np.abs(b - np.median(b)) <= max(6.0, float(np.percentile(np.abs(b - np.median(b)), 50)))
+    surface = np.zeros(6, np.float32)
+    for _ in range(6):
+        surface, *_ = np.linalg.lstsq(a[weight], b[weight], rcond=None)
+        distance = np.abs(b - a @ surface)
+        weight = distance <= max(4.0, 2.5 * float(np.median(distance)))
+    return (terms @ surface).reshape(h, w)
+
+
+def _strength(departure: np.ndarray, noise: float) -> float:
+    """How far the ink departs from the paper, if it lies on this side: a high percentile of what is above the noise."""
+    above = departure[departure > max(12.0, 3 * noise)]
+    if above.size < 0.0006 * departure.size:
+        return 0.0
+    return float(np.percentile(above, 96))
+
+
+def _without_rules(binary: np.ndarray) -> np.ndarray:
+    """Ink without the lines of ruled paper: thin, straight, from edge to edge; crossings with the digit stay."""
+    for transpose in (False, True):
+        b = np.ascontiguousarray(binary.T) if transpose else binary
+        w = b.shape[1]
+        tall = cv2.dilate(b, np.ones((3, 1), np.uint8))  # bridges the steps of a slightly tilted line
+        runs = cv2.morphologyEx(tall, cv2.MORPH_OPEN, np.ones((1, max(9, w // 7)), np.uint8))
+        n, labels, stats, _ = cv2.connectedComponentsWithStats(runs, connectivity=8)
+        rules = [i for i in range(1, n)
+                 if stats[i, cv2.CC_STAT_WIDTH] > 0.8 * w and _mean_height(stats[i]) < 0.06 * w]  # fmt: skip
+        if rules:
+            lines = np.isin(labels, rules).astype(np.uint8)
+            thickness = max(3, int(np.median(lines.sum(0)[lines.sum(0) > 0]) / max(1, len(rules))) | 1)
+            without = b & (1 - lines)
+            bridge = cv2.morphologyEx(without, cv2.MORPH_CLOSE, np.ones((2 * thickness + 3, 3), np.uint8))
+            b = without | (bridge & lines & b)
+        binary = np.ascontiguousarray(b.T) if transpose else b
+    return binary
+
+
+def _mean_height(stats: np.ndarray) -> float:
+    return float(stats[cv2.CC_STAT_AREA]) / float(stats[cv2.CC_STAT_WIDTH])
+
+
+def _digit_parts(binary: np.ndarray) -> np.ndarray:
+    """The largest stroke and what is big enough and close enough to belong to it."""
+    n, labels, stats, _ = cv2.connectedComponentsWithStats(binary, connectivity=8)
+    if n <= 1:
+        return np.zeros_like(binary)
+    area = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
+    extent = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
+    weight = area * extent
+    weight[0] = 0
+    main = int(weight.argmax())
+    reach = 0.35 * extent[main]
+    keep = [main]
+    for i in range(1, n):
+        if i != main and area[i] > 0.05 * area[main] and _gap(stats[i], stats[main]) < reach:
+            keep.append(i)
+    return np.isin(labels, keep).astype(np.uint8)
+
+
+def _gap(a: np.ndarray, b: np.ndarray) -> float:
+    """Distance between two bounding boxes, px."""
+    dx = max(a[0] - (b[0] + b[2]), b[0] - (a[0] + a[2]), 0)
+    dy = max(a[1] - (b[1] + b[3]), b[1] - (a[1] + a[3]), 0)
+    return float(np.hypot(dx, dy))
+
+
+def _crop(ink: np.ndarray) -> np.ndarray:
+    ys, xs = np.nonzero(ink > 0.3)
+    if not len(ys):
+        raise NoInkError("No digit was found: the ink is too faint. Write one larger or darker.")
+    return ink[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
+
+
+def _thicken(ink: np.ndarray, scale: float) -> np.ndarray:
+    """Strokes that would be thinner than PEN px after scaling are widened to it."""
+    solid = (ink > 0.5).astype(np.uint8)
+    depth = cv2.distanceTransform(cv2.copyMakeBorder(solid, 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 3)
+    ridge = depth[(depth > 0) & (depth >= cv2.dilate(depth, np.ones((3, 3), np.uint8)))]
+    if not ridge.size:
+        return ink
+    width = (2 * float(np.median(ridge)) - 1) * scale
+    missing = round((PEN - width) / scale)
+    if missing < 1:
+        return ink
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (missing + 1, missing + 1))
+    return cv2.dilate(ink, ellipse)

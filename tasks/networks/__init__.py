@@ -1,0 +1,1 @@
+"""The nn.Modules that this project defines: torch only, one file per architecture."""

@@ -1,0 +1,249 @@
+"""The cards and the weights: the only reader and writer of `weights/`.
+
+Beside each `<name>.safetensors` lies `<name>.json`, its card: what the network is, what it was trained on, what it
+scores and how to train it again. `load` refuses a file whose hash the card does not know.
+
+    python -m tasks.weights            write weights/README.md and the table in README.md from the cards
+    python -m tasks.weights --check    fail if they are stale
+"""
+
+import argparse
+import functools
+import hashlib
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Network = TypeVar("Network", bound="nn.Module")
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "weights"
+
+
+class WeightsError(RuntimeError):
+    """A model file or card that is missing, damaged or does not fit; its text names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured figure and what is needed to measure it again."""
+
+    name: str  # "accuracy", "mIoU", "PSNR"
+    value: float
+    unit: str  # "%", "dB", ""
+    split: str  # "test", "val"
+    n: int  # how many pictures
+    conditions: str  # seeds, size, preprocessing
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything a user should know of a model; the first metric is its headline."""
+
+    name: str
+    task: str
+    title: str
+    architecture: str
+    parameters: int
+    config: dict[str, Any]  # arguments of the network's constructor
+    preprocess: dict[str, Any]
+    classes: list[str]
+    metrics: list[Metric]
+    data: dict[str, Any]  # name, url, licence, n, held_out
+    training: dict[str, Any]  # command, seed, minutes, hardware, versions, commit
+    paper: str
+    limits: str
+    curve: list[dict[str, float]] = field(default_factory=list)
+    tables: dict[str, Any] = field(default_factory=dict)  # confusion matrix, robustness, a baseline's curve ...
+    file: str = ""
+    bytes: int = 0
+    sha256: str = ""
+
+    @property
+    def headline(self) -> str:
+        """ "accuracy 99.71 % (test, n = 10,000)"."""
+        if not self.metrics:
+            return "not measured"
+        m = self.metrics[0]
+        return f"{m.name} {m.value:.2f}{' ' + m.unit if m.unit else ''} ({m.split}, n = {m.n:,})"
+
+
+def read_card(name: str, folder: Path = FOLDER) -> Card:
+    """Raises WeightsError where the card is missing or not a card."""
+    path = folder / f"{name}.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        values["metrics"] = [Metric(**m) for m in values["metrics"]]
+        return Card(**values)
+    except FileNotFoundError as error:
+        raise WeightsError(f"The card {path.name} is missing from {folder.name}/. {_remedy(name)}") from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise WeightsError(f"The card {folder.name}/{path.name} is damaged ({error}). {_remedy(name)}") from error
+
+
+def all_cards(folder: Path = FOLDER) -> list[Card]:
+    """Every readable card, by name; a damaged one is left out, its own tab says so."""
+    cards = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            cards.append(read_card(path.stem, folder))
+        except WeightsError:
+            continue
+    return cards
+
+
+def save(network: "nn.Module", card: Card, folder: Path = FOLDER, *, half: bool = False) -> Card:
+    """Write the weights and their card, each at once or not at all; returns the card with file, bytes and hash.
+
+    Args:
+        half: store floating point tensors as fp16; `load` gives float32 back.
+    """
+    import torch
+    from safetensors.torch import save as to_bytes
+
+    state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    if half:
+        state = {k: v.to(torch.float16) if v.is_floating_point() else v for k, v in state.items()}
+    blob = to_bytes(state)
+    stored = {"file": f"{card.name}.safetensors", "bytes": len(blob), "sha256": hashlib.sha256(blob).hexdigest()}
+    card = Card(**{**{k: getattr(card, k) for k in card.__dataclass_fields__}, **stored})
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / card.file, blob)
+    _write(folder / f"{card.name}.json", (json.dumps(asdict(card), indent=1) + "\n").encode())
+    return card
+
+
+def load(name: str, network: type[Network], folder: Path = FOLDER) -> tuple[Network, Card]:
+    """The network in eval mode, on the CPU, float32, and its card.
+
+    Raises:
+        WeightsError: card or file missing, hash wrong, tensors that do not fit the network.
+    """
+    from safetensors.torch import load as from_bytes
+
+    card = read_card(name, folder)
+    blob = _verified_bytes(card, folder)
+    try:
+        model = network(**card.config)
+        model.load_state_dict(from_bytes(blob), strict=True)
+    except Exception as error:
+        raise WeightsError(
+            f"{folder.name}/{card.file} does not fit {network.__name__}: {str(error).splitlines()[0]}. {_remedy(name)}"
+        ) from error
+    return model.eval(), card
+
+
+def verify(name: str, folder: Path = FOLDER) -> Card:
+    """The card, if its file is there and has the card's hash; else WeightsError."""
+    card = read_card(name, folder)
+    _verified_bytes(card, folder)
+    return card
+
+
+def _verified_bytes(card: Card, folder: Path) -> bytes:
+    path = folder / card.file
+    try:
+        blob = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{folder.name}/{card.file} is missing or unreadable. {_remedy(card.name)}") from error
+    if hashlib.sha256(blob).hexdigest() != card.sha256:
+        raise WeightsError(
+            f"{folder.name}/{card.file} is damaged: {len(blob):,} bytes of {card.bytes:,}, and its SHA-256 is not the "
+            f"card's. {_remedy(card.name)}"
+        )
+    return blob
+
+
+def _remedy(name: str) -> str:
+    return f"Restore it with `git checkout -- weights/{name}.*` or train it again; the other tabs are not affected."
+
+
+def _write(path: Path, blob: bytes) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(blob)
+    os.replace(temporary, path)
+
+
+# -- the tables generated from the cards ---------------------------------------------------------------------------
+
+MARKS = ("<!-- cards:begin, generated by `make cards` -->", "<!-- cards:end -->")
+
+
+def table(cards: list[Card]) -> str:
+    """The models and their scores as a Markdown table."""
+    rows = ["| model | network | parameters | measured | train it again |", "|---|---|---|---|---|"]
+    for c in cards:
+        rows.append(
+            f"| **{c.title}** (`{c.file}`, {c.bytes / 1e6:.1f} MB) | {c.architecture} | {c.parameters:,} | {c.headline} "
+            f"| `{c.training['command']}`, {c.training['minutes']:.0f} min |"
+        )
+    return "\n".join(rows)
+
+
+def _card_page(card: Card) -> str:
+    lines = [f"## {card.title}", "", f"{card.architecture}; {card.parameters:,} parameters. {card.paper}", ""]
+    lines += ["| measured | value | split | n | conditions |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {m.name} | {m.value:.2f}{' ' + m.unit if m.unit else ''} | {m.split} | {m.n:,} | {m.conditions} |"
+        for m in card.metrics
+    ]
+    data, training = card.data, card.training
+    lines += [
+        "",
+        f"- **Data**: [{data['name']}]({data['url']}), {data['licence']}; {data['n']}; held out: {data['held_out']}.",
+        f"- **Training**: `{training['command']}`, seed {training['seed']}, {training['minutes']:.0f} minutes on "
+        f"{training['hardware']}; {training['versions']}.",
+        f"- **Limits**: {card.limits}",
+        f"- **File**: `{card.file}`, {card.bytes:,} bytes, SHA-256 `{card.sha256}`",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def pages() -> dict[Path, str]:
+    """The files generated from the cards, with the text they should have."""
+    cards = all_cards()
+    weights_page = "\n".join(
+        ["# The models", "", "Generated from the cards by `make cards`; do not edit.", "", table(cards), ""]
+        + [_card_page(c) for c in cards]
+    )
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    before, _, rest = text.partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    readme_text = f"{before}{MARKS[0]}\n{table(cards)}\n{MARKS[1]}{after}"
+    return {FOLDER / "README.md": weights_page, readme: readme_text}
+
+
+@functools.cache
+def commit() -> str:
+    """The short hash of the checked-out commit, for cards; "unknown" outside a git clone."""
+    import subprocess
+
+    found = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or "unknown"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Write the pages generated from the cards.")
+    parser.add_argument("--check", action="store_true", help="write nothing, fail if a page is stale")
+    check = parser.parse_args().check
+    stale = [p for p, text in pages().items() if not p.is_file() or p.read_text(encoding="utf-8") != text]
+    for path in stale:
+        print(f"{'stale' if check else 'written'}: {path.relative_to(ROOT)}")
+    if not check:
+        for path, text in pages().items():
+            _write(path, text.encode())
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
