@@ -1,27 +1,28 @@
 """Classification: a CNN that reads handwritten digits, and photo classifiers made by transfer learning.
 
 `DigitClassifier` is `train/digits.py`'s network, `PhotoClassifier.load("cifar10")` that of `train/photos.py`; the other
-photo classifiers are torchvision's, trained on ImageNet-1k and downloaded by torchvision on first use.
+photo classifiers are torchvision's, trained on ImageNet-1k and downloaded on first use.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
-from tasks import compute, ink, weights
+from tasks import compute, downloads, ink, weights
 from tasks.images import ImageLike, check_batch, to_rgb
 from tasks.networks.digit_cnn import DigitCNN
 from tasks.networks.efficientnet_lite0 import EfficientNetLite0
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-IG_STEPS = 24  # points of the path of integrated gradients; its sum is then within 2 % of the logit (tests)
+LITE0_MEAN, LITE0_STD = 127 / 255, 128 / 255  # what EfficientNet-Lite0's ImageNet weights were trained with
+IG_STEPS = 64  # points on the path of integrated gradients
 
 
 # -- digits --------------------------------------------------------------------------------------------------------
@@ -33,8 +34,11 @@ class DigitClassifier:
     LABELS = tuple("0123456789")
 
     def __init__(self, network: nn.Module, card: weights.Card):
-        self.network = network.eval().to(compute.device(), memory_format=torch.channels_last)
+        network.eval().to(compute.device())
+        self.network = network.to(memory_format=torch.channels_last)
         self.card = card
+        self.temperature = float(card.preprocess.get("temperature", 1.0))  # of the softmax (Guo et al. 2017)
+        self.angles = tuple(card.preprocess.get("angles", [0]))  # degrees at which each digit is read
 
     @classmethod
     def load(cls, folder: Path = weights.FOLDER) -> "DigitClassifier":
@@ -55,8 +59,17 @@ class DigitClassifier:
     def classify_batch(self, digits: np.ndarray) -> np.ndarray:
         """Digits as MNIST has them, uint8 (N, 28, 28), ink bright on black -> probabilities float32 (N, 10)."""
         check_batch(digits, (28, 28), None)
-        parts = [self.network(self._to_tensor(part)).softmax(1).cpu().numpy() for part in _chunks(digits, 512)]
-        return np.concatenate(parts) if parts else np.zeros((0, 10), np.float32)
+        return (self.logits(digits) / self.temperature).softmax(1).cpu().numpy()
+
+    @torch.inference_mode()
+    def logits(self, digits: np.ndarray) -> Tensor:
+        """uint8 (N, 28, 28) -> float32 (N, 10), the mean over the angles at which each digit is read."""
+        means = [torch.zeros(0, 10, device=compute.device())]
+        for part in _chunks(digits, 256):
+            x = self._to_tensor(part)
+            views = torch.cat([turned(x, degrees) for degrees in self.angles])
+            means.append(self.network(views).float().view(len(self.angles), len(part), 10).mean(0))
+        return torch.cat(means)
 
     @torch.inference_mode()
     def feature_maps(self, digit: np.ndarray) -> dict[str, np.ndarray]:
@@ -68,6 +81,8 @@ class DigitClassifier:
     def explain(self, digit: np.ndarray, labels: list[int]) -> np.ndarray:
         """Integrated gradients (Sundararajan, Taly, Yan 2017) of some labels' logits against a page without ink.
 
+        Of the upright reading, one of those whose logits `classify` averages.
+
         Args:
             digit: uint8 (28, 28).
             labels: the K labels to explain.
@@ -77,17 +92,28 @@ class DigitClassifier:
         """
         check_batch(digit[None], (28, 28), None)
         x = self._to_tensor(digit[None])
-        along = (torch.arange(IG_STEPS, device=x.device) + 0.5) / IG_STEPS  # midpoints of the path
+        u = (torch.arange(IG_STEPS, device=x.device) + 0.5) / IG_STEPS
+        path = (x * (u**2).view(-1, 1, 1, 1)).requires_grad_()  # denser near the empty page, where logits bend most
+        logits = self.network(path)[:, labels].sum(0)  # (K,)
+        weight = (2 * u / IG_STEPS).view(-1, 1, 1, 1)
         out = np.empty((len(labels), 28, 28), np.float32)
-        for k, label in enumerate(labels):
-            path = (x * along.view(-1, 1, 1, 1)).requires_grad_()
-            (gradient,) = torch.autograd.grad(self.network(path)[:, label].sum(), path)
-            out[k] = (x * gradient.mean(0, keepdim=True))[0, 0].detach().cpu().numpy()
+        for k, logit in enumerate(logits):
+            (gradient,) = torch.autograd.grad(logit, path, retain_graph=True)
+            out[k] = (x * (gradient * weight).sum(0, keepdim=True))[0, 0].detach().cpu().numpy()
         return out
 
     def _to_tensor(self, digits: np.ndarray) -> Tensor:
-        x = torch.from_numpy(np.ascontiguousarray(digits)).unsqueeze(1).to(compute.device(), torch.float32)
+        x = torch.from_numpy(np.array(digits)).unsqueeze(1).to(compute.device(), torch.float32)
         return x / 255  # (N, 1, 28, 28)
+
+
+def turned(x: Tensor, degrees: float) -> Tensor:
+    """(B, C, H, W) turned about its centre, bilinear, zeros where nothing was; 0 degrees: unchanged."""
+    if degrees == 0:
+        return x
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    turn = torch.tensor([[c, -s, 0.0], [s, c, 0.0]], device=x.device, dtype=x.dtype).expand(len(x), 2, 3)
+    return F.grid_sample(x, F.affine_grid(turn, list(x.shape), align_corners=False), align_corners=False)
 
 
 # -- photos --------------------------------------------------------------------------------------------------------
@@ -99,19 +125,36 @@ class ImageNetModel:
 
     title: str
     megabytes: int
-    cam_layer: str  # whose output Grad-CAM weighs: the last one with positions
+    cam: "CamLayer"
+
+
+@dataclass(frozen=True)
+class CamLayer:
+    """The last layer with positions, whose output Grad-CAM weighs, and where in the network's input they lie."""
+
+    name: str
+    first: float = 0.0  # px of the first position's centre: what the padding on the way makes of it
+    step: int = 32  # px between positions
 
 
 IMAGENET_MODELS = {
-    "resnet50": ImageNetModel("ResNet-50", 98, "layer4"),
-    "vgg16": ImageNetModel("VGG-16", 528, "features"),
-    "efficientnet_b0": ImageNetModel("EfficientNet-B0", 21, "features"),
-    "efficientnet_v2_s": ImageNetModel("EfficientNetV2-S", 83, "features"),
+    "resnet50": ImageNetModel("ResNet-50", 98, CamLayer("layer4")),
+    "vgg16": ImageNetModel("VGG-16", 528, CamLayer("features", first=15.5)),
+    "efficientnet_b0": ImageNetModel("EfficientNet-B0", 21, CamLayer("features")),
+    "efficientnet_v2_s": ImageNetModel("EfficientNetV2-S", 83, CamLayer("features")),
 }
+LITE0_CAM = CamLayer("stages.5", first=31)
+CAM_SIDE = 64  # px of the maps that grad_cam returns
 
 
 class PhotoClassifier:
-    """Says what a photo shows. `classes` are its labels, `card` is None for downloaded networks."""
+    """Says what a photo shows. `classes` are its labels, `card` is None for downloaded networks.
+
+    Args:
+        see: float (B, 3, S, S) in [0, 1], square photos -> (B, 3, s, s), the pixels that the network gets.
+        normalise: those pixels -> what goes into the network.
+        view: share of the square's side that `see` keeps.
+    """
 
     def __init__(
         self,
@@ -119,16 +162,21 @@ class PhotoClassifier:
         title: str,
         network: nn.Module,
         classes: tuple[str, ...],
-        prepare: Callable[[Tensor], Tensor],
-        cam_layer: str,
+        see: Callable[[Tensor], Tensor],
+        normalise: Callable[[Tensor], Tensor],
+        cam: CamLayer,
+        view: float = 1.0,
         card: weights.Card | None = None,
     ):
-        self.name, self.title, self.classes, self.card = name, title, classes, card
-        self.network = network.eval().to(compute.device(), memory_format=torch.channels_last)
-        self._prepare, self._cam_layer = prepare, self.network.get_submodule(cam_layer)
+        self.name, self.title, self.classes, self.view, self.card = name, title, classes, view, card
+        network.eval().requires_grad_(False).to(compute.device())
+        self.network = network.to(memory_format=torch.channels_last)
+        self._see, self._normalise, self._cam = see, normalise, cam
 
     @classmethod
-    def load(cls, name: str = "cifar10", folder: Path = weights.FOLDER) -> "PhotoClassifier":
+    def load(
+        cls, name: str = "cifar10", folder: Path = weights.FOLDER, progress: downloads.Progress | None = None
+    ) -> "PhotoClassifier":
         """The bundled network ("cifar10") or one of IMAGENET_MODELS, which is downloaded on first use.
 
         Raises:
@@ -136,33 +184,49 @@ class PhotoClassifier:
         """
         if name == "cifar10":
             network, card = weights.load("photos", EfficientNetLite0, folder)
-            size = int(card.preprocess["size"])
-            return cls(name, card.title, network, tuple(card.classes),
-                       lambda x: enlarge_and_normalise(to_32(x), size), "stages.5", card)  # fmt: skip
+            return cls.of_lite0(network, tuple(card.classes), int(card.preprocess["size"]), card)
         if name not in IMAGENET_MODELS:
-            raise weights.WeightsError(f"There is no photo model {name!r}; there are cifar10, {', '.join(IMAGENET_MODELS)}.")
-        return cls._load_imagenet(name)
+            known = ", ".join(("cifar10", *IMAGENET_MODELS))
+            raise weights.WeightsError(f"There is no photo model {str(name)[:40]!r}; there are {known}.")
+        return cls._load_imagenet(name, progress)
 
     @classmethod
-    def _load_imagenet(cls, name: str) -> "PhotoClassifier":
-        from torchvision.models import get_model, get_model_weights
+    def of_lite0(
+        cls, network: nn.Module, classes: tuple[str, ...], size: int, card: weights.Card | None = None
+    ) -> "PhotoClassifier":
+        """A network for CIFAR-10's 32 px photos, which it gets enlarged to `size` px."""
+        return cls("cifar10", card.title if card else "EfficientNet-Lite0", network, classes, to_32,
+                   lambda x: enlarge_and_normalise(x, size), LITE0_CAM, card=card)  # fmt: skip
 
-        about = IMAGENET_MODELS[name]
-        chosen = get_model_weights(name).DEFAULT  # type: ignore[attr-defined]
+    @classmethod
+    def _load_imagenet(cls, name: str, progress: downloads.Progress | None) -> "PhotoClassifier":
+        from torchvision.models import get_model, get_model_weights
+        from torchvision.transforms.v2 import functional as T
+
+        about, chosen = IMAGENET_MODELS[name], get_model_weights(name).DEFAULT  # type: ignore[attr-defined]
         try:
-            network = get_model(name, weights=chosen)
-        except (URLError, OSError, RuntimeError) as error:
+            file = downloads.fetch(chosen.url, progress)
+            network = get_model(name)
+            network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+        except (downloads.DownloadError, OSError, RuntimeError) as error:
+            why = error if isinstance(error, downloads.DownloadError) else "they do not fit this version of torchvision"
             raise weights.WeightsError(
-                f"{about.title}'s weights ({about.megabytes} MB) could not be downloaded: there is no network, or its "
-                "server does not answer. The bundled EfficientNet-Lite0 works without; try this one again when connected."
+                f"{about.title}'s weights ({about.megabytes} MB) could not be downloaded: {why}. The bundled "
+                "EfficientNet-Lite0 works without; try this one again when connected."
             ) from error
-        transform = chosen.transforms()
-        return cls(name, about.title, network, tuple(chosen.meta["categories"]),
-                   lambda x: transform(square(x)), about.cam_layer)  # fmt: skip
+        preset = chosen.transforms()
+        resize, crop = preset.resize_size[0], preset.crop_size[0]
+
+        def see(x: Tensor) -> Tensor:
+            x = T.resize(x, [resize, resize], interpolation=preset.interpolation, antialias=True)
+            return T.center_crop(x, [crop, crop]).clamp(0, 1)
+
+        return cls(name, about.title, network, tuple(chosen.meta["categories"]), see,
+                   lambda x: T.normalize(x, preset.mean, preset.std), about.cam, crop / resize)  # fmt: skip
 
     def classify(self, image: ImageLike) -> dict[str, float]:
         """Probability of each class for the photo's central square, most probable first. Raises ImageError."""
-        probabilities = self.classify_batch(np.asarray(to_rgb(image))[None])[0]
+        probabilities = self.classify_batch(np.asarray(central_square(image))[None])[0]
         order = np.argsort(-probabilities, kind="stable")
         return {self.classes[i]: float(probabilities[i]) for i in order}
 
@@ -170,25 +234,71 @@ class PhotoClassifier:
     def classify_batch(self, photos: np.ndarray) -> np.ndarray:
         """uint8 (N, H, W, 3) -> probabilities float32 (N, C)."""
         check_batch(photos, None, 3)
-        parts = [self.network(self._prepare(_to_tensor(part))).softmax(1).cpu().numpy() for part in _chunks(photos, 64)]
+        parts = [self.network(self._prepare(part)).softmax(1).cpu().numpy() for part in _chunks(photos, 64)]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
 
-    def grad_cam(self, image: ImageLike, label: str) -> np.ndarray:
-        """Where the network looked for `label` (Selvaraju et al. 2017): float32 (h, w) in [0, 1] over the central square.
+    @torch.inference_mode()
+    def seen(self, image: ImageLike) -> np.ndarray:
+        """The pixels that the network gets, uint8 (s, s, 3): 32 x 32 for the CIFAR-10 network. Raises ImageError."""
+        x = self._see(_to_tensor(np.asarray(central_square(image))[None]))[0]
+        return (x * 255).round().byte().permute(1, 2, 0).cpu().numpy()
 
-        The class's gradient, averaged over positions, weighs the channels of the last layers with positions; their sum
-        is cut at 0 and scaled to a maximum of 1 (all 0 where nothing spoke for the label).
+    def grad_cam(self, image: ImageLike, label: str) -> np.ndarray:
+        """Where it looked for `label` (Grad-CAM, Selvaraju et al. 2017): float32 (64, 64), 0 to 1, over `viewed`.
+
+        The class's gradient, averaged over positions, weighs the channels of the last layer with positions; their sum
+        is cut at 0 and divided by its maximum (all 0 where nothing spoke for the label).
         """
+        return self.grad_cams(image, [label])[0]
+
+    def grad_cams(self, image: ImageLike, labels: list[str]) -> np.ndarray:
+        """`grad_cam` of several labels from one pass: (K, 64, 64). Raises ImageError; ValueError: no such label."""
+        index = [self.classes.index(label) for label in labels]
         maps: list[Tensor] = []
-        hook = self._cam_layer.register_forward_hook(lambda module, args, out: maps.append(out))
+
+        def start_here(module: nn.Module, args: Any, out: Tensor) -> Tensor:
+            maps.append(out.detach().requires_grad_())  # nothing before this layer needs a gradient
+            return maps[0]
+
+        hook = self.network.get_submodule(self._cam.name).register_forward_hook(start_here)
         try:
-            x = self._prepare(_to_tensor(np.asarray(to_rgb(image))[None]))
-            logit = self.network(x)[0, self.classes.index(label)]
-            (gradient,) = torch.autograd.grad(logit, maps[0])
+            with torch.enable_grad():
+                x = self._prepare(np.asarray(central_square(image))[None])
+                logits = self.network(x)[0]
+                gradients = [torch.autograd.grad(logits[i], maps[0], retain_graph=True)[0] for i in index]
         finally:
             hook.remove()
-        cam = F.relu((maps[0] * gradient.mean((2, 3), keepdim=True)).sum(1))[0]  # (h, w)
-        return (cam / cam.max().clamp_min(1e-12)).detach().float().cpu().numpy()
+        importance = torch.cat(gradients).mean((2, 3), keepdim=True)  # (K, C, 1, 1)
+        cams = F.relu((maps[0].detach() * importance).sum(1, keepdim=True))  # (K, 1, h, w)
+        cams = cams / cams.amax((2, 3), keepdim=True).clamp_min(1e-12)
+        return self._over_the_view(cams, x.shape[-1])[:, 0].float().cpu().numpy()
+
+    def _over_the_view(self, cams: Tensor, side: int) -> Tensor:
+        """Positions at first, first + step, ... px of `side` -> (K, 1, 64, 64), evenly over the view."""
+        at = (torch.arange(CAM_SIDE, device=cams.device) + 0.5) / CAM_SIDE * side - 0.5
+        at = 2 * (at - self._cam.first) / self._cam.step / max(cams.shape[-1] - 1, 1) - 1
+        grid = torch.stack(torch.meshgrid(at, at, indexing="xy"), -1).expand(len(cams), -1, -1, -1)
+        return F.grid_sample(cams, grid, mode="bicubic", padding_mode="border", align_corners=True).clamp(0, 1)
+
+    def viewed(self, image: ImageLike) -> np.ndarray:
+        """The part of the photo that the network looks at, for people: uint8 (480, 480, 3). Raises ImageError."""
+        photo = central_square(image)
+        margin = round(photo.width * (1 - self.view) / 2)
+        box = (margin, margin, photo.width - margin, photo.width - margin)
+        return np.asarray(photo.resize((480, 480), Image.Resampling.BICUBIC, box))
+
+    def _prepare(self, photos: np.ndarray) -> Tensor:
+        x = self._normalise(self._see(square(_to_tensor(photos))))
+        return x.contiguous(memory_format=torch.channels_last)
+
+
+def central_square(image: ImageLike) -> Image.Image:
+    """Any picture's central square, upright RGB, reduced by whole factors to below 1024 px. Raises ImageError."""
+    photo = to_rgb(image)
+    side = min(photo.size)
+    left, top = (photo.width - side) // 2, (photo.height - side) // 2
+    photo = photo.crop((left, top, left + side, top + side))
+    return photo.reduce(side // 512) if side >= 1024 else photo
 
 
 def square(x: Tensor) -> Tensor:
@@ -200,22 +310,21 @@ def square(x: Tensor) -> Tensor:
 
 
 def to_32(x: Tensor) -> Tensor:
-    """Photos as CIFAR has them: uint8 or float (B, 3, H, W) of 0 to 255 -> float (B, 3, 32, 32) in [0, 1]."""
-    x = square(x).float() / 255
+    """Square photos as CIFAR has them: float (B, 3, S, S) in [0, 1] -> (B, 3, 32, 32)."""
     if x.shape[-1] == 32:
         return x
     return F.interpolate(x, (32, 32), mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
 
 
 def enlarge_and_normalise(x: Tensor, size: int) -> Tensor:
-    """float (B, 3, h, w) in [0, 1] -> bicubic (B, 3, size, size), less ImageNet's mean, over its deviation."""
+    """float (B, 3, h, w) in [0, 1] -> bicubic (B, 3, size, size) in [-1, 1], as EfficientNet-Lite0 takes it."""
     x = F.interpolate(x, (size, size), mode="bicubic", align_corners=False).clamp(0, 1)
-    mean, std = (torch.tensor(v, device=x.device, dtype=x.dtype).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-    return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
+    return ((x - LITE0_MEAN) / LITE0_STD).contiguous(memory_format=torch.channels_last)
 
 
 def _to_tensor(photos: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.array(photos)).to(compute.device()).permute(0, 3, 1, 2)  # (B, 3, H, W) uint8
+    x = torch.from_numpy(np.array(photos)).to(compute.device()).permute(0, 3, 1, 2)  # (B, 3, H, W) uint8
+    return x.float() / 255
 
 
 def _chunks(array: np.ndarray, size: int) -> list[np.ndarray]:

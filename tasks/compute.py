@@ -83,5 +83,7 @@ def stopwatch() -> Iterator[Callable[[], float]]:
     """`with stopwatch() as ms: ...; ms()` -> milliseconds since the start, or of the block once it has ended."""
     start = time.perf_counter()
     end: float | None = None
-    yield lambda: 1000 * ((end or time.perf_counter()) - start)
-    end = time.perf_counter()
+    try:
+        yield lambda: 1000 * ((end or time.perf_counter()) - start)
+    finally:
+        end = time.perf_counter()

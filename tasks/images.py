@@ -9,11 +9,21 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 MAX_PIXELS = 64_000_000  # a 64 megapixel photo; decoded, 192 MB
 MIN_SIDE = 8  # px; less than this shows nothing that a network could read
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")  # no format that runs code or fetches files
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # EXIF orientation -> what makes the picture upright
 
 ImageLike = Image.Image | np.ndarray | bytes | str | Path | None
 
@@ -37,13 +47,22 @@ def to_rgb(source: ImageLike, *, min_side: int = MIN_SIDE) -> Image.Image:
     """
     if source is None:
         raise ImageError("No picture came. Upload one, paste one, or take one with the camera.")
-    image = source if isinstance(source, Image.Image) else _from_array(source) if isinstance(
-        source, np.ndarray) else _decode(source)  # fmt: skip
+    if isinstance(source, Image.Image):
+        return _upright_rgb(source, min_side)
+    if isinstance(source, np.ndarray):
+        return _upright_rgb(_from_array(source), min_side)
+    with _decode(source) as image:  # closes the file, which an animation would keep open
+        return _upright_rgb(image, min_side)
+
+
+def _upright_rgb(image: Image.Image, min_side: int) -> Image.Image:
     _check_size(image.size, min_side)
     try:
-        image = ImageOps.exif_transpose(image)
-        return _flatten(image)
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        image.load()
+        return _flatten(_upright(image))
+    except ImageError:
+        raise
+    except Exception as error:  # the decoders raise whatever the bytes lead them into
         raise ImageError(
             f"The picture ({_describe(image)}) breaks off or is damaged. Save it again as PNG or JPEG and send that."
         ) from error
@@ -97,7 +116,7 @@ def _decode(source: bytes | str | Path) -> Image.Image:
         ) from error
     except FileNotFoundError as error:
         raise ImageError("The file is not there any more. Send the picture again.") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # the decoders raise whatever the bytes lead them into
         raise ImageError(
             "The file is not a picture that can be read here, whatever its name says. PNG, JPEG, WebP, GIF, BMP and "
             "TIFF work."
@@ -139,19 +158,30 @@ def _check_size(size_wh: tuple[int, int], min_side: int) -> None:
         raise ImageError(f"The picture is {width} x {height} px; at least {min_side} x {min_side} are needed.")
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as EXIF says; unlike `ImageOps.exif_transpose` it needs no more of the EXIF block than that."""
+    try:
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # a damaged EXIF block says nothing of the pixels
+        turn = None
+    return image if turn is None else image.transpose(turn)
+
+
 def _flatten(image: Image.Image) -> Image.Image:
     """Any PIL mode -> RGB, transparency over white, deep pixels scaled to 8 bits."""
     if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
-        values = np.asarray(image, dtype=np.float64)
+        values = np.asarray(image, dtype=np.float32)
         if not np.isfinite(values).all():
             raise ImageError("The picture holds NaN or infinite values. Save it as an 8 or 16 bit PNG and send that.")
-        top = 1.0 if image.mode == "F" and values.max() <= 1 else 255.0 if values.max() <= 255 else 65535.0
+        if image.mode.startswith("I;16"):
+            top = 65535.0
+        else:  # 32 bits say nothing of the range; the values do
+            top = 1.0 if image.mode == "F" and values.max() <= 1 else 255.0 if values.max() <= 255 else 65535.0
         return Image.fromarray((values / top * 255).clip(0, 255).round().astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
-    image.load()
     return image.convert("RGB")
 
 

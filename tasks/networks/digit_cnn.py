@@ -7,7 +7,6 @@ over all positions and read by one linear layer. `TextbookCNN` is the classic of
 Both take float32 (B, 1, 28, 28) in [0, 1], ink = 1, and return logits float32 (B, 10).
 """
 
-import torch
 from torch import Tensor, nn
 
 

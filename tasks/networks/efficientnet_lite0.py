@@ -32,9 +32,18 @@ STAGES = (
 STEM, HEAD = 32, 1280
 
 
+class HalvingConv2d(nn.Conv2d):
+    """Stride 2 on even sides, padded one more right and below: TensorFlow's way, in which the weights were trained."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        before, after = (self.kernel_size[0] - 2) // 2, (self.kernel_size[0] - 1) // 2
+        return super().forward(F.pad(x, (before, after, before, after)))
+
+
 def conv_bn(n_in: int, n_out: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    convolution, padding = (HalvingConv2d, 0) if stride == 2 else (nn.Conv2d, kernel // 2)
     return [
-        nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2, groups=groups, bias=False),
+        convolution(n_in, n_out, kernel, stride, padding, groups=groups, bias=False),
         nn.BatchNorm2d(n_out, eps=1e-3, momentum=0.01),
     ]
 

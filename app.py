@@ -1,0 +1,53 @@
+"""Image Lab: six families of machine learning on images, live in one page.
+
+    python app.py        then open http://127.0.0.1:7860
+
+Gradio's own environment variables choose address and port (GRADIO_SERVER_NAME, GRADIO_SERVER_PORT).
+"""
+
+import os
+import threading
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+
+import gradio as gr
+
+from tasks.tabs import about, classification, header, start, theme
+
+TABS = (start, classification, about)
+"""The tabs in the order shown; each module has TITLE and build_tab()."""
+
+HOUR = 3600
+
+
+def build_app() -> gr.Blocks:
+    """The whole page; no model is loaded here."""
+    with gr.Blocks(title="Image Lab", delete_cache=(HOUR, HOUR), analytics_enabled=False) as app:
+        header.build_header()
+        with gr.Tabs(elem_id="tabs"):
+            for tab in TABS:
+                with gr.Tab(tab.TITLE, id=tab.TITLE.lower()):
+                    tab.build_tab()
+    return app
+
+
+def main() -> None:
+    app = build_app()
+    app.queue(max_size=64, default_concurrency_limit=2)
+    app.launch(
+        theme=theme.THEME,
+        css=theme.CSS,
+        head=theme.HEAD,
+        footer_links=["api"],
+        run_history=False,  # nobody's pictures are kept, not even in their own browser
+        max_file_size="50mb",
+        ssr_mode=False,
+        prevent_thread_lock=True,
+    )
+    threading.Thread(target=header.warm_up, daemon=True).start()  # only now: the page answers before torch is there
+    app.block_thread()
+
+
+if __name__ == "__main__":
+    main()

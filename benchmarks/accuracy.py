@@ -1,0 +1,43 @@
+"""Measure the headline figures of the cards again, on the whole test sets, through the handlers that the app uses.
+
+    python -m benchmarks.accuracy [--data DIR]
+
+Writes benchmarks/results/accuracy.csv. On two cores the digits take seconds, the photos some minutes.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from benchmarks.results import record
+from tasks.classification import DigitClassifier, PhotoClassifier
+from train import data
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=data.default_data_dir())
+    args = parser.parse_args()
+    models: list[tuple[DigitClassifier | PhotoClassifier, data.ImageSet]] = [
+        (DigitClassifier.load(), data.mnist(args.data, train=False)),
+        (PhotoClassifier.load("cifar10"), data.cifar10(args.data, train=False)),
+    ]
+    for model, test in models:
+        assert model.card is not None
+        start = time.perf_counter()
+        read = model.classify_batch(test.images).argmax(1)
+        seconds = time.perf_counter() - start
+        record(
+            "accuracy",
+            {
+                "model": model.card.name,
+                "n": len(test),
+                "accuracy_percent": round(100 * float((read == test.labels).mean()), 3),
+                "card_percent": round(model.card.metrics[0].value, 3),
+                "ms_per_picture": round(1000 * seconds / len(test), 3),
+            },
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""Digits: a drawing pad whose reading follows the pen, and the way to that reading laid open.
+
+The pad (digit_pad.html, .css, .js) calls two server functions: `read_drawing` on every stroke, `look_inside` when the
+pen rests. A picture takes the same way through a gradio event.
+"""
+
+import base64
+import binascii
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from tasks import compute, ink, weights
+from tasks.images import ImageError, ImageLike
+from tasks.tabs import card, models
+from tasks.tabs.errors import answering, answering_json
+from tasks.tabs.picture import picture_input
+
+HERE = Path(__file__).parent
+MAX_DRAWING = 500_000  # characters of a drawing's data URL; the pad's own are under 20,000
+
+LEAD = (
+    "<p class='lab-lead'>A convolutional network slides small filters over the picture, stage after stage, until ten "
+    "numbers are left: one for each digit. Draw, and everything below follows your pen.</p>"
+)
+
+
+@answering_json
+def read_drawing(data_url: str) -> dict[str, Any]:
+    """The pad's picture, a PNG as data URL -> {"probabilities", "digit", "ms", "device"} or {"error"}."""
+    return _read(_decode_data_url(data_url))
+
+
+@answering_json
+def look_inside(digit: str) -> dict[str, Any]:
+    """A digit as `read_drawing` gave it (base64 of 28x28 bytes) -> feature maps and saliency, base64 of bytes.
+
+    `why`: for the answer and the runner-up, 128 = the pixel said nothing, above = for, below = against.
+    """
+    try:
+        pixels = np.frombuffer(base64.b64decode(digit, validate=True), np.uint8).reshape(28, 28)
+    except (ValueError, TypeError, binascii.Error) as error:
+        raise ImageError("28 x 28 bytes in base64 are needed, as read_drawing returns them.") from error
+    classifier = models.digit_classifier()
+    best_two = np.argsort(-classifier.classify_batch(pixels[None])[0], kind="stable")[:2]
+    saliency = classifier.explain(pixels, [int(label) for label in best_two])
+    scale = float(np.percentile(np.abs(saliency), 99.7)) or 1.0
+    signed = (128 + 127 * np.clip(saliency / scale, -1, 1)).round().astype(np.uint8)
+    stages = []
+    for name, maps in classifier.feature_maps(pixels).items():
+        top = float(np.percentile(maps, 99.7)) or 1.0
+        data = _base64((255 * np.clip(maps / top, 0, 1)).astype(np.uint8))
+        stages.append({"name": name, "count": maps.shape[0], "side": maps.shape[1], "data": data})
+    return {"why": [_base64(s) for s in signed], "stages": stages}
+
+
+def read_picture(picture: ImageLike) -> dict[str, Any] | None:
+    """A photo of a digit, read as a drawing is; None for no picture."""
+    return _read(picture) if picture is not None else None
+
+
+def classify_digit(picture: ImageLike) -> dict[str, float]:
+    """Read one handwritten digit.
+
+    picture: a drawing or photo of one digit, dark on light or light on dark, PNG, JPEG, WebP, GIF, BMP or TIFF.
+    Returns the probability of each label "0" to "9".
+    """
+    return models.digit_classifier().classify(picture)
+
+
+def _read(picture: ImageLike) -> dict[str, Any]:
+    digit = ink.find_digit(picture)
+    classifier = models.digit_classifier()
+    with compute.stopwatch() as ms:
+        probabilities = classifier.classify_batch(digit[None])[0]
+    return {
+        "probabilities": [round(float(p), 5) for p in probabilities],
+        "digit": _base64(digit),
+        "ms": round(ms(), 2),
+        "device": compute.device_name(),
+    }
+
+
+def _decode_data_url(data_url: str) -> bytes:
+    head, _, body = data_url.partition(",") if isinstance(data_url, str) else ("", "", "")
+    if not head.startswith("data:image/png;base64") or len(body) > MAX_DRAWING:
+        raise ImageError(f"A drawing is needed as a PNG data URL of at most {MAX_DRAWING:,} characters.")
+    try:
+        return base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise ImageError("The drawing's data URL is not valid base64.") from error
+
+
+def _base64(array: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+
+
+def build_digits() -> None:
+    gr.HTML(LEAD)
+    gr.HTML(
+        html_template=(HERE / "digit_pad.html").read_text(encoding="utf-8"),
+        css_template=(HERE / "digit_pad.css").read_text(encoding="utf-8"),
+        js_on_load=(HERE / "digit_pad.js").read_text(encoding="utf-8"),
+        server_functions=[read_drawing, look_inside],
+        elem_id="digit-pad",
+    )
+    with gr.Accordion("Or a picture: upload, paste, or hold a digit on paper to the camera", open=False):
+        picture = picture_input(
+            sources=["upload", "clipboard", "webcam"],
+            label="A digit on paper",
+            height=280,
+            webcam_options=gr.WebcamOptions(mirror=False),
+            elem_id="digit-picture",
+        )
+        gr.HTML("<p class='lab-lead'>One digit, any pen, plain, ruled or squared paper; the answer appears above.</p>")
+    reading = gr.JSON(visible=False)
+    picture.change(answering(read_picture), picture, reading, api_visibility="private", show_progress="minimal").then(
+        None,
+        reading,
+        js="(r) => { document.dispatchEvent(new CustomEvent('digit-read', {detail: r})); }",
+        api_visibility="private",
+    )
+    _api()
+    shown = card.show_card("digits")
+    if shown is not None:
+        with gr.Accordion("Where it errs: confusion matrix, hardest digits, pens and papers", open=False):
+            gr.HTML(errors_html(shown))
+
+
+def _api() -> None:
+    """The public endpoint, /classify_digit, on hidden components of its own."""
+    sent, answer = picture_input(visible=False, label="picture"), gr.JSON(visible=False, label="probabilities")
+    gr.Button(visible=False).click(
+        answering(classify_digit), sent, answer, api_name="classify_digit", api_description=classify_digit.__doc__
+    )
+
+
+def errors_html(shown: weights.Card) -> str:
+    """What the card knows of the network's errors: confusion matrix, statistics, accuracy per kind of picture."""
+    matrix = np.array(shown.tables["confusion"])
+    wrong = matrix - np.diag(np.diag(matrix))
+    worst = max(int(wrong.max()), 1)
+    head = "".join(f"<th>{d}</th>" for d in range(10))
+    rows = []
+    for truth in range(10):
+        cells = []
+        for read in range(10):
+            n = int(matrix[truth, read])
+            colour = "var(--lab-accent)" if truth == read else "var(--lab-second)"
+            share = 30 if truth == read else round(85 * n / worst)
+            style = f" style='background:color-mix(in srgb,{colour} {share}%,transparent)'" if n else ""
+            cells.append(f"<td class='num'{style}>{n or ''}</td>")
+        rows.append(f"<tr><th>{truth}</th>{''.join(cells)}</tr>")
+    facts = "".join(f"<li>{escape(fact)}</li>" for fact in shown.tables["hardest"])
+    kinds = "".join(
+        f"<tr><td>{escape(k)}</td><td class='num'>{v:.2f} %</td></tr>" for k, v in shown.tables["variants"].items()
+    )
+    return (
+        "<div class='lab-card'><p class='lab-lead'>Test digits, rows: what was written, columns: what was read.</p>"
+        f"<div class='lab-scroll'><table class='confusion'><thead><tr><th></th>{head}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div><ul class='lab-lead'>{facts}</ul><p class='lab-lead'>The same "
+        f"test digits sent as people would send them:</p><table><tbody>{kinds}</tbody></table></div>"
+    )

@@ -1,0 +1,55 @@
+"""The one place that turns what went wrong into a sentence in the page."""
+
+import functools
+import html
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import gradio as gr
+
+from tasks.images import ImageError
+from tasks.ink import NoInkError
+from tasks.weights import WeightsError
+
+log = logging.getLogger("image_lab")
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+EXPECTED = (ImageError, NoInkError, WeightsError)
+BUG = "Something went wrong here. It has been logged; the next picture will work."
+
+
+def sentence(error: Exception) -> str:
+    """What the visitor is told, as HTML-safe text; a bug is logged with its traceback and told as BUG."""
+    if isinstance(error, EXPECTED):
+        return html.escape(str(error), quote=False)
+    log.error("unexpected error", exc_info=error)
+    return BUG
+
+
+def answering(function: Function) -> Function:
+    """Wrap a handler of a gradio event: expected errors and bugs become a `gr.Error` with one sentence."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except gr.Error:
+            raise
+        except Exception as error:
+            raise gr.Error(sentence(error), print_exception=False) from error
+
+    return wrapper  # type: ignore[return-value]
+
+
+def answering_json(function: Function) -> Function:
+    """Wrap a server function of a `gr.HTML` widget: errors come back as {"error": sentence}."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            return {"error": sentence(error), "hint": isinstance(error, NoInkError)}
+
+    return wrapper  # type: ignore[return-value]

@@ -1,0 +1,85 @@
+"""The line on top of the page: its name, and whether the models are ready."""
+
+import logging
+import threading
+from typing import Any
+
+import gradio as gr
+
+from tasks import weights
+from tasks.tabs import models
+
+log = logging.getLogger("image_lab")
+_state = {"state": "starting"}
+_lock = threading.Lock()
+
+
+def warm_up() -> None:
+    """Import torch and load the first tab's model while the visitor reads; never fails, the tab itself says what is."""
+    with _lock:
+        try:
+            classifier = models.digit_classifier()
+            classifier.classify_batch(_blank())
+            _state.update(state="ready")
+        except weights.WeightsError as error:
+            _state.update(state="broken", text=str(error))
+        except Exception:
+            log.exception("warm-up")
+            _state.update(state="broken", text="A model could not be loaded.")
+
+
+def _blank() -> Any:
+    import numpy as np
+
+    return np.zeros((1, 28, 28), np.uint8)
+
+
+def readiness(_: object = None) -> dict[str, str]:
+    """{"state": "starting" | "ready" | "broken", "device": ...} for the page's line."""
+    if _state["state"] != "ready":
+        return dict(_state)
+    from tasks import compute
+
+    return {"state": "ready", "device": compute.device_name()}
+
+
+def build_header() -> None:
+    gr.HTML(
+        html_template=(
+            "<header class='lab-head'><div><h1>Image Lab</h1><p>Machine learning on images, live: each model trained "
+            "here, each shown at work.</p></div><span class='chip' role='status' aria-live='polite'>"
+            "<i></i><b>starting…</b></span></header>"
+        ),
+        css_template=CHIP_CSS,
+        js_on_load=CHIP_JS,
+        server_functions=[readiness],
+        elem_id="header",
+    )
+
+
+CHIP_CSS = """
+.lab-head { display: flex; justify-content: space-between; align-items: center; gap: 1rem;
+  flex-wrap: wrap; padding: .4rem 0; }
+h1 { font-size: 1.6rem; letter-spacing: -.02em; margin: 0; font-weight: 650; }
+p { margin: .1rem 0 0; color: var(--body-text-color-subdued); }
+.chip { display: inline-flex; align-items: center; gap: .5rem; font-size: .85rem; padding: .3rem .7rem;
+  min-width: 15.5rem; border: 1px solid var(--border-color-primary); border-radius: 99px;
+  background: var(--background-fill-primary); }
+.chip b { font-weight: 500; }
+.chip i { width: .55rem; height: .55rem; border-radius: 50%; background: #d29922; flex: none; }
+.chip.ready i { background: #2da44e; }
+.chip.broken i { background: #cf222e; }
+"""
+
+CHIP_JS = """
+const chip = element.querySelector('.chip'), text = chip.querySelector('b');
+async function ask() {
+  let answer;
+  try { answer = await server.readiness(); } catch (e) { answer = {state: 'starting'}; }
+  chip.className = 'chip ' + answer.state;
+  text.textContent = answer.state === 'ready' ? 'models ready · ' + answer.device
+    : answer.state === 'broken' ? (answer.text || 'a model could not be loaded') : 'loading the models…';
+  if (answer.state === 'starting') setTimeout(ask, 400);
+}
+ask();
+"""

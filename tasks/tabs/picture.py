@@ -1,0 +1,24 @@
+"""Picture input as every tab needs it."""
+
+from typing import Any
+
+import gradio as gr
+from gradio_client import utils as client_utils
+
+
+def picture_input(**kwargs: Any) -> gr.Image:
+    """A `gr.Image` that hands over the file as it came, undecoded, so that `tasks.images` alone judges it.
+
+    The event's function gets the file's path (or its bytes, for a picture sent as a data URL), or None.
+    """
+    image = gr.Image(type="filepath", image_mode=None, **kwargs)
+    image.preprocess = _undecoded  # type: ignore[method-assign, assignment]  # a subclass would be a custom component
+    return image
+
+
+def _undecoded(payload: Any) -> str | bytes | None:
+    if payload is None:
+        return None
+    if payload.path is None and payload.url and payload.url.startswith("data:"):
+        return client_utils.decode_base64_to_binary(payload.url)[0]
+    return payload.path

@@ -1,0 +1,63 @@
+"""What several tests share: the real data sets where there are any, the real app in a process of its own."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def find_data() -> Path | None:
+    """The folder with the real data sets: IMAGE_LAB_DATA, else ../shared/data, else None."""
+    for folder in (os.environ.get("IMAGE_LAB_DATA"), ROOT.parent / "shared" / "data"):
+        if folder and Path(folder).is_dir():
+            return Path(folder)
+    return None
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    folder = find_data()
+    if folder is None:
+        pytest.skip("no real data: set IMAGE_LAB_DATA to a folder with MNIST/raw and CIFAR-10")
+    return folder
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`python app.py` as a user starts it, on a free port; its log is shown if it does not come up."""
+    port = free_port()
+    log = tmp_path_factory.mktemp("app") / "log.txt"
+    env = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(log.parent / "gradio")}
+    with log.open("w") as out:
+        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=out, stderr=out)
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        for _ in range(300):
+            if process.poll() is not None:
+                pytest.fail(f"app.py ended with {process.returncode}:\n{log.read_text()}")
+            try:
+                urllib.request.urlopen(url, timeout=2).close()
+                break
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.2)
+        else:
+            pytest.fail(f"app.py does not answer:\n{log.read_text()}")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)

@@ -1,0 +1,151 @@
+"""The photos tab through the running app: /classify_photo from outside, and the page's functions."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from tasks import weights
+from tasks.classification import IMAGENET_MODELS
+from tasks.tabs import classification_photos as tab
+from tasks.tabs import models
+from tests import hostile
+
+SHIPPED = pytest.mark.skipif(not (weights.FOLDER / "photos.json").is_file(), reason="weights/photos.json is not there")
+
+
+@pytest.fixture(scope="module")
+def client(app_url: str) -> Iterator[Client]:
+    connected = Client(app_url, verbose=False)
+    yield connected
+    connected.close()
+
+
+def classify(client: Client, path: Path, **more: str) -> dict[str, float]:
+    return client.predict(handle_file(str(path)), api_name="/classify_photo", **more)
+
+
+@SHIPPED
+def test_classify_photo(client: Client, tmp_path: Path) -> None:
+    answer = classify(client, hostile.good_png(tmp_path))
+    assert len(answer) == 5 and set(answer) <= set(weights.read_card("photos").classes)
+    assert list(answer.values()) == sorted(answer.values(), reverse=True) and 0 < sum(answer.values()) <= 1.0001
+
+
+@pytest.mark.parametrize("name", [n for n in hostile.FILES if n in hostile.REFUSED])
+def test_refused_with_a_sentence(client: Client, tmp_path: Path, name: str) -> None:
+    path = hostile.MAKERS[name](tmp_path)
+    assert isinstance(path, Path)
+    with pytest.raises(AppError) as caught:
+        classify(client, path)
+    text = str(caught.value)
+    assert "picture" in text and "Traceback" not in text and "went wrong" not in text
+
+
+@SHIPPED
+@pytest.mark.parametrize("name", [n for n in hostile.FILES if n in hostile.ODD])
+def test_odd_pictures_work(client: Client, tmp_path: Path, name: str) -> None:
+    path = hostile.MAKERS[name](tmp_path)
+    assert isinstance(path, Path)
+    assert len(classify(client, path)) == 5
+
+
+def test_no_picture_and_unknown_model(client: Client, tmp_path: Path) -> None:
+    with pytest.raises(AppError, match="No picture came"):
+        client.predict(None, api_name="/classify_photo")
+    with pytest.raises(AppError, match="choices"):
+        classify(client, hostile.good_png(tmp_path), model="vgg19")
+
+
+def test_the_endpoint_is_documented_and_the_inner_ones_are_not(client: Client) -> None:
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert "cifar10" in str(named["/classify_photo"])
+    assert not {"/prepare", "/answer", "/compare"} & set(named)
+
+
+# -- the page's functions, with a stand-in for the model ------------------------------------------------------------
+
+
+class Fake:
+    title, classes = "Fake & Co", tuple("abcdefg")
+
+    def classify(self, picture: object) -> dict[str, float]:
+        return dict(zip(self.classes, (0.4, 0.3, 0.1, 0.1, 0.05, 0.03, 0.02), strict=True))
+
+    def grad_cams(self, picture: object, labels: list[str]) -> np.ndarray:
+        return np.zeros((len(labels), 64, 64), np.float32)
+
+    def grad_cam(self, picture: object, label: str) -> np.ndarray:
+        return np.ones((64, 64), np.float32)
+
+    def viewed(self, picture: object) -> np.ndarray:
+        return np.zeros((480, 480, 3), np.uint8)
+
+    def seen(self, picture: object) -> np.ndarray:
+        return np.zeros((32, 32, 3), np.uint8)
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "photo_model", lambda name, progress=None: Fake())
+
+
+@pytest.mark.usefixtures("fake")
+def test_answer() -> None:
+    html, seen, first, second, choices = tab.answer(np.zeros((32, 32, 3), np.uint8), "cifar10")
+    assert "<h3>a</h3>" in html and html.count("<li>") == 5 and "40.0 %" in html and "Fake &amp; Co" in html
+    assert "unsure" in html and "ten classes only" in html
+    assert seen.label == "What the network sees: 32 x 32 px" and "a" in first.label and "b" in second.label
+    assert choices.value == "b" and [v for _, v in choices.choices] == list("abcde")
+
+
+def test_no_picture_is_a_hint() -> None:
+    assert tab.answer(None, "cifar10")[0] == tab.HINT
+    tab.prepare(None, "vgg16")  # and no download
+
+
+@pytest.mark.usefixtures("fake")
+def test_compare() -> None:
+    assert "“c”" in tab.compare(np.zeros((32, 32, 3), np.uint8), "cifar10", "c").label
+    assert "label" not in tab.compare(np.zeros((32, 32, 3), np.uint8), "cifar10", "of another model")
+
+
+def test_titles_say_what_is_downloaded() -> None:
+    assert set(tab.MODELS) == {"cifar10", *IMAGENET_MODELS}
+    for name, about in IMAGENET_MODELS.items():
+        assert about.title in tab.MODELS[name] and f"{about.megabytes} MB" in tab.MODELS[name]
+
+
+def test_samples_are_there() -> None:
+    assert len(tab.sample_pictures()) >= 3
+
+
+def test_two_downloaded_networks_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tasks.classification import PhotoClassifier
+
+    loaded: list[str] = []
+
+    def load(name: str, progress: object = None) -> str:
+        loaded.append(name)
+        return name
+
+    monkeypatch.setattr(PhotoClassifier, "load", load)
+    monkeypatch.setattr(models, "_downloaded", type(models._downloaded)())
+    for name in ("resnet50", "vgg16", "resnet50", "efficientnet_b0", "resnet50", "vgg16"):
+        assert models.photo_model(name) == name  # type: ignore[comparison-overlap]
+    assert loaded == ["resnet50", "vgg16", "efficientnet_b0", "vgg16"]
+
+
+def test_curves_of_a_card() -> None:
+    curve = [{"step": 100.0, "val_accuracy": 0.5}, {"step": 200.0, "val_accuracy": 0.9}]
+    card = weights.Card(
+        name="photos", task="", title="", architecture="", parameters=1, config={}, preprocess={}, classes=[],
+        metrics=[weights.Metric("accuracy", 95.5, "%", "test", 10, "")], data={}, training={"minutes": 30}, paper="",
+        limits="", curve=curve,
+        tables={"from_scratch": {"curve": curve, "minutes": 30, "test_accuracy": 0.61}, "batch": 64},
+    )  # fmt: skip
+    html = tab.curves_html(card)
+    assert html.count("<polyline") == 2 and "95.5 %" in html and "61.0 %" in html and "thousands" in html

@@ -1,0 +1,82 @@
+"""Models loaded once, the stopwatch, the processor's name."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tasks import compute
+from tasks.compute import Lazy, stopwatch
+
+
+def test_lazy_loads_once_across_threads() -> None:
+    loads = []
+
+    def load() -> object:
+        loads.append(1)
+        time.sleep(0.05)  # long enough for all threads to meet
+        return object()
+
+    lazy, barrier, got = Lazy(load), threading.Barrier(8), []
+
+    def use() -> None:
+        barrier.wait()
+        got.append(lazy())
+
+    threads = [threading.Thread(target=use) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(loads) == 1
+    assert len(got) == 8
+    assert len(set(map(id, got))) == 1
+
+
+def test_lazy_does_not_load_before_use() -> None:
+    lazy = Lazy(lambda: "model")
+    assert not lazy.is_loaded
+    assert lazy() == "model"
+    assert lazy.is_loaded
+
+
+def test_lazy_tries_again_after_a_failure() -> None:
+    answers: Iterator[RuntimeError | str] = iter([RuntimeError("no file yet"), "model"])
+
+    def load() -> str:
+        answer = next(answers)
+        if isinstance(answer, RuntimeError):
+            raise answer
+        return answer
+
+    lazy = Lazy(load)
+    with pytest.raises(RuntimeError, match="no file yet"):
+        lazy()
+    assert not lazy.is_loaded
+    assert lazy() == lazy() == "model"
+
+
+def test_stopwatch_runs_in_the_block_and_stops_after_it() -> None:
+    with stopwatch() as ms:
+        time.sleep(0.02)
+        inside = ms()
+        time.sleep(0.02)
+    after = ms()
+    time.sleep(0.02)
+    assert 20 <= inside < after
+    assert ms() == after >= 40
+
+
+def test_stopwatch_stops_at_an_error() -> None:
+    with pytest.raises(KeyError), stopwatch() as ms:
+        raise KeyError
+    after = ms()
+    time.sleep(0.01)
+    assert ms() == after
+
+
+def test_device_and_its_name_agree() -> None:
+    assert compute.device().type in ("cpu", "cuda", "mps")
+    assert compute.device_name().startswith("CPU, ") == (compute.device().type == "cpu")
+    assert isinstance(compute.bf16_is_native(), bool)

@@ -1,0 +1,99 @@
+"""README and CONTRIBUTING name only what is there: targets, modules, options, files."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks import weights
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md")}
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+TARGETS = set(re.findall(r"^([a-z]+)(?:-%)?:", MAKEFILE, re.MULTILINE))
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Every line of a shell block, without its comment."""
+    lines = [line for page in PAGES for block in blocks(page, "sh") for line in block.splitlines()]
+    return sorted({line.partition("  #")[0].strip() for line in lines} - {""})
+
+
+def test_there_are_commands() -> None:
+    assert {"make run", "make test"} <= set(commands())
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if re.search(r"(^| )make ", c)])
+def test_make_target_exists(command: str) -> None:
+    target = command.partition("make ")[2].split()[0]
+    name, _, module = target.partition("-")
+    assert name in TARGETS
+    if name == "train":
+        assert (ROOT / "train" / f"{module}.py").is_file()
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if " -m " in c])
+def test_module_and_its_options_exist(command: str) -> None:
+    module, _, options = command.partition(" -m ")[2].partition(" ")
+    path = ROOT / Path(*module.split(".")).with_suffix(".py")
+    if module.partition(".")[0] not in ("train", "benchmarks", "tasks", "tests"):
+        pytest.skip(f"{module} is a package's own")
+    assert path.is_file()
+    source = path.read_text(encoding="utf-8")
+    for option in re.findall(r"--[a-z-]+", options):
+        assert f'"{option}"' in source, f"{module} has no {option}"
+
+
+def test_file_tree_lists_existing_files() -> None:
+    (tree,) = blocks("README.md", "text")
+    folders: list[str] = []
+    for line in tree.splitlines():
+        indent, name = re.match(r"( *)(\S+)", line).groups()  # type: ignore[union-attr]
+        depth = len(indent) // 2
+        folders = [*folders[:depth], name.rstrip("/")]
+        path = ROOT.joinpath(*folders)
+        assert path.is_dir() if name.endswith("/") else path.is_file(), f"{path.relative_to(ROOT)} is not there"
+
+
+def test_file_tree_lists_every_module() -> None:
+    (tree,) = blocks("README.md", "text")
+    for folder in ("tasks", "tasks/tabs", "train", "benchmarks"):
+        for path in (ROOT / folder).glob("*.py"):
+            assert path.name == "__init__.py" or path.name in tree, f"{path.name} is missing from the file tree"
+
+
+def test_front_matter_of_spaces() -> None:
+    _, front, _ = PAGES["README.md"].split("---\n", 2)
+    values = dict(line.split(": ", 1) for line in front.splitlines() if ": " in line)
+    assert values["sdk"] == "gradio"
+    assert values["app_file"] == "app.py"
+    assert (ROOT / values["app_file"]).is_file()
+    assert values["license"] == "agpl-3.0"
+    assert tuple(map(int, values["python_version"].strip('"').split("."))) >= (3, 11)
+    assert len(values["short_description"]) <= 60  # longer ones are refused
+    floor = re.search(r"^gradio>=([\d.]+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert floor is not None
+    assert values["sdk_version"].startswith(floor[1])
+
+
+def test_links_to_files_are_alive() -> None:
+    for text in PAGES.values():
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+            assert (ROOT / target).exists(), f"{target} is not there"
+
+
+def test_models_table_is_between_the_marks() -> None:
+    assert all(PAGES["README.md"].count(mark) == 1 for mark in weights.MARKS)
+
+
+def test_cards_check_passes() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tasks.weights", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

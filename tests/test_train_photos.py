@@ -1,0 +1,79 @@
+"""The photo network's training: smoke, exact resume, what stays frozen; what a card reports; the shipped model."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tasks import weights
+from tasks.classification import PhotoClassifier
+from train import data, photos, report
+
+SHIPPED = pytest.mark.skipif(not (weights.FOLDER / "photos.json").is_file(), reason="weights/photos.json is not there")
+
+
+def test_smoke_with_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos.main(["--smoke", "--out", str(tmp_path)])
+    card = weights.read_card("photos", tmp_path / "weights")
+    photos.main(["--smoke", "--resume", "--out", str(tmp_path)])  # finished: trains no further
+    again = weights.read_card("photos", tmp_path / "weights")
+    assert again.sha256 == card.sha256 and again.metrics[0] == card.metrics[0]
+    assert card.headline in capsys.readouterr().out
+
+    classifier = PhotoClassifier.load("cifar10", tmp_path / "weights")
+    test = photos.made_up(40, 1)
+    assert 100 * photos.accuracy(classifier, test) == pytest.approx(card.metrics[0].value, abs=1e-3)
+    assert card.tables["from_scratch"]["curve"] and card.curve and card.preprocess["size"] in (32, 64)
+    assert sum(map(sum, card.tables["confusion"])) == 40
+
+
+def test_an_interrupted_training_ends_the_same(tmp_path: Path) -> None:
+    pictures = photos.made_up(40, 0)
+    whole = photos.train("scratch", 0, pictures, 2, tmp_path / "whole", False, size=32)
+    photos.train("scratch", 0, pictures, 2, tmp_path / "cut", False, size=32, stop_after=1)
+    resumed = photos.train("scratch", 0, pictures, 2, tmp_path / "cut", True, size=32)
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, resumed.network.state_dict()[name]), name
+
+
+def test_frozen_layers_stay_as_imagenet_left_them(tmp_path: Path) -> None:
+    before = photos.PartlyFrozen(10)
+    photos.load_imagenet(before)
+    after = photos.train("imagenet", 0, photos.made_up(40, 0), 1, tmp_path, False, size=32).network
+    frozen = [k for k in before.state_dict() if k.startswith(("stem.", "stages.0.", "stages.1."))]
+    assert len(frozen) > 20
+    for name in frozen:
+        torch.testing.assert_close(before.state_dict()[name], after.state_dict()[name], msg=name)
+
+
+def test_augmentation_keeps_shape_and_range() -> None:
+    x = torch.rand(16, 3, 32, 32)
+    y = photos.augment(x)
+    assert y.shape == x.shape and float(y.min()) >= 0 and float(y.max()) <= 1
+
+
+def test_report() -> None:
+    sure_and_right = np.eye(3)[[0, 1, 2]]
+    assert report.expected_calibration_error(sure_and_right, np.array([0, 1, 2])) == 0
+    assert report.expected_calibration_error(sure_and_right, np.array([1, 2, 0])) == 1
+    half = np.array([[0.75, 0.25], [0.75, 0.25]])
+    assert report.expected_calibration_error(half, np.array([0, 1])) == pytest.approx(0.25)
+    assert report.confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2) == [[1, 1], [0, 1]]
+    assert "core" in report.hardware() and "torch" in report.versions()
+
+
+@SHIPPED
+def test_shipped_card_is_true(data_dir: Path) -> None:
+    classifier = PhotoClassifier.load()
+    test = data.cifar10(data_dir, train=False).part(np.arange(0, 10000, 20))
+    assert classifier.card is not None
+    claimed = classifier.card.metrics[0].value / 100
+    assert abs(photos.accuracy(classifier, test) - claimed) < 3 * (claimed * (1 - claimed) / len(test)) ** 0.5
+
+
+@SHIPPED
+def test_shipped_model_is_good_enough() -> None:
+    card = weights.verify("photos")
+    assert card.metrics[0].name == "accuracy" and card.metrics[0].n == 10000 and card.metrics[0].value >= 95
+    assert card.tables["from_scratch"]["test_accuracy"] < card.metrics[0].value / 100

@@ -1,0 +1,66 @@
+"""What a card says beside the accuracy: the machine, the versions, calibration, which class was taken for which."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+PACKAGES = ("torch", "torchvision", "numpy", "accelerate")
+
+
+def hardware() -> str:
+    """The machine in a few words: "2 cores, AMD EPYC, no GPU" or "16 cores, Intel Xeon, NVIDIA H100"."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    gpu = "no GPU"
+    if torch.cuda.is_available():
+        gpu = torch.cuda.get_device_name()
+    elif torch.backends.mps.is_available():
+        gpu = "Apple GPU"
+    return f"{cores} core{'s' if cores != 1 else ''}, {_processor()}, {gpu}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def versions(packages: tuple[str, ...] = PACKAGES) -> str:
+    """The libraries a training ran on: "Python 3.11.9, torch 2.6.0, ..."; those not installed are left out."""
+    found = [f"Python {platform.python_version()}"]
+    for package in packages:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join(found)
+
+
+def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
+    """How far confidence is from accuracy, in [0, 1] (Guo et al. 2017, eq. 3).
+
+    Args:
+        probabilities: float (N, C), rows that sum to 1.
+        labels: int (N,).
+        bins: intervals (i / bins, (i + 1) / bins] of the highest probability.
+    """
+    if len(labels) == 0:
+        return 0.0
+    confidence = probabilities.max(1)
+    right = probabilities.argmax(1) == labels
+    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = [abs(right[which == b].sum() - confidence[which == b].sum()) for b in range(bins)]
+    return float(sum(gaps) / len(labels))
+
+
+def confusion(labels: np.ndarray, predictions: np.ndarray, n: int) -> list[list[int]]:
+    """Counts [true class][predicted class], n x n."""
+    counts = np.bincount(np.asarray(labels) * n + np.asarray(predictions), minlength=n * n)
+    return counts.reshape(n, n).tolist()
