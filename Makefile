@@ -38,7 +38,7 @@ train-%: $(VENV)/.dev FORCE
 # The environment. Each stamp is newer than what it was made from, so a second run installs nothing.
 
 $(PY):
-	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
+	@for python in $(PYTHON) python3 python3.12 python3.13 python3.11; do \
 	  if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 	    echo "$(VENV): $$($$python --version)"; exec $$python -m venv $(VENV); \
 	  fi; \

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tasks import compute, downloads, ink, weights
 from tasks.images import ImageLike, check_batch, to_rgb
-from tasks.networks.digit_cnn import DigitCNN
+from tasks.networks.digit_cnn import DigitCommittee
 from tasks.networks.efficientnet_lite0 import EfficientNetLite0
 
 LITE0_MEAN, LITE0_STD = 127 / 255, 128 / 255  # what EfficientNet-Lite0's ImageNet weights were trained with
@@ -43,7 +43,7 @@ class DigitClassifier:
     @classmethod
     def load(cls, folder: Path = weights.FOLDER) -> "DigitClassifier":
         """Raises WeightsError where `digits.safetensors` or its card is missing or damaged."""
-        return cls(*weights.load("digits", DigitCNN, folder))
+        return cls(*weights.load("digits", DigitCommittee, folder))
 
     def classify(self, image: ImageLike) -> dict[str, float]:
         """Probability of each label, for a drawing or photo of one digit: dark on light or light on dark, any size.
@@ -154,6 +154,7 @@ class PhotoClassifier:
         see: float (B, 3, S, S) in [0, 1], square photos -> (B, 3, s, s), the pixels that the network gets.
         normalise: those pixels -> what goes into the network.
         view: share of the square's side that `see` keeps.
+        mirror: read the photo's mirror image too and average the logits.
     """
 
     def __init__(
@@ -166,12 +167,13 @@ class PhotoClassifier:
         normalise: Callable[[Tensor], Tensor],
         cam: CamLayer,
         view: float = 1.0,
+        mirror: bool = False,
         card: weights.Card | None = None,
     ):
         self.name, self.title, self.classes, self.view, self.card = name, title, classes, view, card
         network.eval().requires_grad_(False).to(compute.device())
         self.network = network.to(memory_format=torch.channels_last)
-        self._see, self._normalise, self._cam = see, normalise, cam
+        self._see, self._normalise, self._cam, self.mirror = see, normalise, cam, mirror
 
     @classmethod
     def load(
@@ -194,9 +196,9 @@ class PhotoClassifier:
     def of_lite0(
         cls, network: nn.Module, classes: tuple[str, ...], size: int, card: weights.Card | None = None
     ) -> "PhotoClassifier":
-        """A network for CIFAR-10's 32 px photos, which it gets enlarged to `size` px."""
+        """A network for CIFAR-10's 32 px photos, which it gets enlarged to `size` px, as they are and mirrored."""
         return cls("cifar10", card.title if card else "EfficientNet-Lite0", network, classes, to_32,
-                   lambda x: enlarge_and_normalise(x, size), LITE0_CAM, card=card)  # fmt: skip
+                   lambda x: enlarge_and_normalise(x, size), LITE0_CAM, mirror=True, card=card)  # fmt: skip
 
     @classmethod
     def _load_imagenet(cls, name: str, progress: downloads.Progress | None) -> "PhotoClassifier":
@@ -234,8 +236,12 @@ class PhotoClassifier:
     def classify_batch(self, photos: np.ndarray) -> np.ndarray:
         """uint8 (N, H, W, 3) -> probabilities float32 (N, C)."""
         check_batch(photos, None, 3)
-        parts = [self.network(self._prepare(part)).softmax(1).cpu().numpy() for part in _chunks(photos, 64)]
+        parts = [self._logits(self._prepare(part)).softmax(1).cpu().numpy() for part in _chunks(photos, 64)]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        logits = self.network(x)
+        return (logits + self.network(x.flip(3))) / 2 if self.mirror else logits
 
     @torch.inference_mode()
     def seen(self, image: ImageLike) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Heat maps over photos: where a network looked."""
 
-import cv2
 import numpy as np
 
 STOPS = ("#000004", "#420a68", "#932667", "#dd513a", "#fca50a", "#fcffa4")
@@ -17,6 +16,8 @@ def overlay(photo: np.ndarray, heat: np.ndarray, opacity: float = 0.55) -> np.nd
     Returns:
         uint8 (H, W, 3).
     """
+    import cv2  # 0.3 s that the page need not wait for
+
     height, width = photo.shape[:2]
     smooth = cv2.resize(heat.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 1)
     colours = cv2.applyColorMap((smooth * 255).round().astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]

@@ -32,6 +32,10 @@ class ImageError(ValueError):
     """A picture that cannot be used; its text is meant for the person who sent it."""
 
 
+class NoInkError(ValueError):
+    """A picture without a digit in it; its text, too, is meant for the person who sent it."""
+
+
 def to_rgb(source: ImageLike, *, min_side: int = MIN_SIDE) -> Image.Image:
     """Any picture as upright 8-bit RGB.
 

@@ -8,17 +8,13 @@ smooth surface, the ink is what departs from it to the rarer side, ruled lines a
 import cv2
 import numpy as np
 
-from tasks.images import ImageLike, to_grey
+from tasks.images import ImageLike, NoInkError, to_grey
 
 WORK = 320  # px, longer side at which the ink is looked for
 BOX, SIDE = 20, 28  # px of MNIST
 PEN = 2.2  # px, thinnest stroke after scaling: thinner ones are thickened, as MNIST's pens were
 SAMPLES = 2000  # pixels from which the paper's brightness is fitted
 LEAST_CONTRAST = 22  # grey levels between paper and ink
-
-
-class NoInkError(ValueError):
-    """The picture holds nothing that looks like ink."""
 
 
 def find_digit(source: ImageLike) -> np.ndarray:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 from tasks import ink, weights
 from tasks.classification import DigitClassifier, turned
 from tasks.images import ImageError
-from tasks.networks.digit_cnn import DigitCNN, TextbookCNN
+from tasks.networks.digit_cnn import DigitCNN, DigitCommittee, TextbookCNN
 from tests import hostile
 from train import data, digit_variants, digits
 
@@ -39,13 +40,15 @@ def drawn_one(height: int = 200, width: int = 160) -> np.ndarray:
 # -- the network and its card --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("network", [DigitCNN(), TextbookCNN()], ids=["ours", "textbook"])
+@pytest.mark.parametrize(
+    "network", [DigitCNN(), DigitCommittee(3), TextbookCNN()], ids=["column", "committee", "textbook"]
+)
 def test_networks_give_ten_logits(network: torch.nn.Module) -> None:
     assert network.eval()(torch.rand(3, 1, 28, 28)).shape == (3, 10)
 
 
 def test_ours_stays_under_a_million_parameters() -> None:
-    assert digits._count(DigitCNN()) < 1_000_000
+    assert digits._count(DigitCommittee(len(digits.CYCLES))) < 1_000_000
 
 
 def test_card_is_true(classifier: DigitClassifier, test_digits: data.ImageSet) -> None:
@@ -110,8 +113,9 @@ def test_feature_maps_are_those_of_the_forward_pass(classifier: DigitClassifier)
         "stage1": (16, 28, 28), "stage2": (40, 14, 14), "stage3": (80, 7, 7)
     }  # fmt: skip
     pooled = torch.from_numpy(maps["stage3"]).mean((1, 2))
-    network = classifier.network.cpu()
-    logits = network.head(pooled)  # type: ignore[operator]
+    network: Any = classifier.network.columns[0]  # type: ignore[index, union-attr]
+    network = network.cpu()
+    logits = network.head(pooled)
     expected = network(torch.from_numpy(digit)[None, None].float() / 255)[0]
     np.testing.assert_allclose(logits.detach().numpy(), expected.detach().numpy(), atol=1e-4)
 

@@ -45,7 +45,7 @@ def train(run: Path, recipe: Recipe = RECIPE, **options: Any) -> Fit:
     network = Small()
 
     def batch_at(step: int, rank: int, world: int) -> tuple[Tensor, Tensor]:
-        index = Shuffled(N, BATCH, recipe.seed, rank, world).at(step)
+        index = Shuffled(N, BATCH, recipe.seed).at(step, rank, world)
         x = images[index]
         return x + 0.1 * torch.randn_like(x), labels[index]  # augmentation by chance
 
@@ -282,6 +282,6 @@ def test_shuffled_is_a_function_of_seed_and_step() -> None:
 @pytest.mark.parametrize("world", [2, 3, 4])
 def test_ranks_partition_a_batch(world: int) -> None:
     whole = Shuffled(40, 12, seed=0).at(4).tolist()
-    parts = [Shuffled(40, 12, 0, rank, world).at(4).tolist() for rank in range(world)]
+    parts = [Shuffled(40, 12, 0).at(4, rank, world).tolist() for rank in range(world)]
     assert {len(part) for part in parts} == {12 // world}
     assert sorted(index for part in parts for index in part) == sorted(whole)

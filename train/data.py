@@ -102,15 +102,15 @@ class Shuffled:
     Several processes share a batch: process `rank` of `world` takes every world-th index.
     """
 
-    def __init__(self, n: int, batch: int, seed: int, rank: int = 0, world: int = 1):
-        self.n, self.batch, self.seed, self.rank, self.world = n, min(batch, n), seed, rank, world
+    def __init__(self, n: int, batch: int, seed: int):
+        self.n, self.batch, self.seed = n, min(batch, n), seed
         self.per_epoch = n // self.batch
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
 
-    def at(self, step: int) -> torch.Tensor:
+    def at(self, step: int, rank: int = 0, world: int = 1) -> torch.Tensor:
         """int64 (batch / world,): a pure function of the seed and the step (0, 1, 2, ...)."""
         epoch, k = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
             self._epoch, self._order = epoch, torch.randperm(self.n, generator=generator)
-        return self._order[k * self.batch : (k + 1) * self.batch][self.rank :: self.world]
+        return self._order[k * self.batch : (k + 1) * self.batch][rank::world]

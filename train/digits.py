@@ -1,13 +1,15 @@
 """Train the digit reader on MNIST.
 
-    python -m train.digits                       three seeds of DigitCNN, ships the first, writes the card
+    python -m train.digits                       three seeds, ships the first, writes the card
     python -m train.digits --network textbook    the textbook's network and recipe, its score beside ours
 
 Both go on from their checkpoints in runs/ with --resume.
 """
 
 import argparse
+import copy
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +20,28 @@ from torch import Tensor, nn
 
 from tasks import weights
 from tasks.classification import DigitClassifier
-from tasks.ink import NoInkError
-from tasks.networks.digit_cnn import DigitCNN, TextbookCNN
+from tasks.images import NoInkError
+from tasks.networks.digit_cnn import DigitCNN, DigitCommittee, TextbookCNN
 from train import data, digit_variants, report
 from train.loop import Fit, Recipe, fit
 
 HELD_OUT = 2000  # training digits kept for the validation curve
-EPOCHS = {"ours": 16, "textbook": 5}
 BATCH = 128
 ANGLES = (-12, -6, 0, 6, 12)  # degrees at which a digit is read; chosen by cross-entropy on held-out digits (LOG.md)
 
 
-def augment(x: Tensor) -> Tensor:
+def augment(x: Tensor, strength: float = 1.0) -> Tensor:
     """What hands do to digits: slant, turn, stretch, tremble, press hard or lightly.
 
     Affine (degrees ~ N(0, 7), shear ~ N(0, 0.15), scale ~ U(0.85, 1.12), shift ~ U(-2.2, 2.2) px), elastic
     distortion (Simard et al. 2003) of up to about 1 px, strokes thickened or thinned, ink faded.
-    x: float32 (B, 1, 28, 28) in [0, 1]; returns the same shape and range.
+    x: float32 (B, 1, 28, 28) in [0, 1]; returns the same shape and range. `strength` scales all of it.
     """
-    n = len(x)
-    angle = torch.randn(n) * 0.122
-    shear = torch.randn(n) * 0.15
-    zoom_x, zoom_y = (1 / torch.empty(2, n).uniform_(0.85, 1.12)).unbind()
-    shift = torch.empty(n, 2).uniform_(-2.2, 2.2) / 14
+    n, k = len(x), strength
+    angle = torch.randn(n) * 0.122 * k
+    shear = torch.randn(n) * 0.15 * k
+    zoom_x, zoom_y = (1 / torch.empty(2, n).uniform_(1 - 0.15 * k, 1 + 0.12 * k)).unbind()
+    shift = torch.empty(n, 2).uniform_(-2.2 * k, 2.2 * k) / 14
     theta = torch.stack(
         [
             torch.stack([zoom_x * angle.cos(), shear - angle.sin(), shift[:, 0]], 1),
@@ -49,16 +50,16 @@ def augment(x: Tensor) -> Tensor:
         1,
     )  # (B, 2, 3)
     grid = F.affine_grid(theta, [n, 1, 28, 28], align_corners=False)
-    tremble = F.interpolate(torch.randn(n, 2, 6, 6) * 0.035, (28, 28), mode="bicubic", align_corners=True)
+    tremble = F.interpolate(torch.randn(n, 2, 6, 6) * 0.035 * k, (28, 28), mode="bicubic", align_corners=True)
     x = F.grid_sample(x, grid + tremble.permute(0, 2, 3, 1), align_corners=False)
 
     pressure = torch.rand(n, 1, 1, 1)
-    strength = torch.rand(n, 1, 1, 1)
+    share = torch.rand(n, 1, 1, 1)
     thick = F.max_pool2d(x, 3, 1, 1)
     thin = -F.max_pool2d(-x, 2, 1, 1)[..., :28, :28]
-    x = torch.where(pressure < 0.1, torch.lerp(x, thick, strength), x)
-    x = torch.where(pressure > 0.92, torch.lerp(x, thin, 0.7 * strength), x)
-    return (x * torch.empty(n, 1, 1, 1).uniform_(0.8, 1.0)).clamp_(0, 1)
+    x = torch.where(pressure < 0.1 * k, torch.lerp(x, thick, share), x)
+    x = torch.where(pressure > 1 - 0.08 * k, torch.lerp(x, thin, 0.7 * share), x)
+    return (x * torch.empty(n, 1, 1, 1).uniform_(1 - 0.2 * k, 1.0)).clamp_(0, 1)
 
 
 def to_tensor(digits: np.ndarray) -> Tensor:
@@ -66,30 +67,70 @@ def to_tensor(digits: np.ndarray) -> Tensor:
     return torch.from_numpy(digits).unsqueeze(1).float() / 255
 
 
-def train(network_name: str, seed: int, digits: data.ImageSet, epochs: int, run: Path, resume: bool) -> Fit:
+@dataclass(frozen=True)
+class Cycle:
+    """One descent of the learning rate, at whose end a column is taken."""
+
+    epochs: int
+    lr: float  # peak
+    warmup: float  # share of the steps
+    strength: float  # of the augmentation
+
+
+CYCLES = (Cycle(16, 6e-3, 0.2, 1.0), Cycle(3, 3e-3, 0.1, 0.5))
+SMOKE_CYCLES = (Cycle(2, 6e-3, 0.2, 1.0), Cycle(1, 3e-3, 0.1, 0.5))
+TEXTBOOK = Cycle(5, 1e-3, 0.0, 0.0)  # Adam at a constant learning rate, no augmentation
+
+
+def train_committee(seed: int, digits: data.ImageSet, cycles: tuple[Cycle, ...], runs: Path, resume: bool) -> Fit:
+    """One column for each cycle, each cycle going on from the column before (snapshots: Huang et al. 2017)."""
+    torch.manual_seed(seed)
+    network: nn.Module = DigitCNN()
+    columns: list[nn.Module] = []
+    whole = Fit(network)
+    for number, cycle in enumerate(cycles):
+        done = train(network, cycle, seed, digits, runs / f"digits-seed{seed}-cycle{number}", resume)
+        columns.append(done.network)
+        whole.curve += [{**p, "step": p["step"] + whole.steps} for p in done.curve]
+        whole.steps += done.steps
+        whole.minutes += done.minutes
+        network = copy.deepcopy(done.network)
+    committee = DigitCommittee(len(columns))
+    committee.columns.load_state_dict(nn.ModuleList(columns).state_dict())
+    whole.network = committee.eval()
+    return whole
+
+
+def train_textbook(seed: int, digits: data.ImageSet, runs: Path, resume: bool) -> Fit:
+    """The textbook's network with the textbook's recipe."""
+    torch.manual_seed(seed)
+    return train(TextbookCNN(), TEXTBOOK, seed, digits, runs / f"digits-textbook-seed{seed}", resume)
+
+
+def train(network: nn.Module, cycle: Cycle, seed: int, digits: data.ImageSet, run: Path, resume: bool) -> Fit:
     """Train one network on all but HELD_OUT digits, which give the validation curve and choose nothing."""
     held_out = min(HELD_OUT, len(digits) // 5)
     fit_set, val_set = data.hold_out(digits, held_out)
     images, labels = to_tensor(fit_set.images), torch.from_numpy(fit_set.labels)
     val_images, val_labels = to_tensor(val_set.images), torch.from_numpy(val_set.labels)
-    textbook = network_name == "textbook"
-    torch.manual_seed(seed)
-    network: nn.Module = TextbookCNN() if textbook else DigitCNN()
+    textbook = isinstance(network, TextbookCNN)
     per_epoch = len(images) // min(BATCH, len(images))
     recipe = Recipe(
-        steps=epochs * per_epoch,
+        steps=cycle.epochs * per_epoch,
         batch=BATCH,
-        lr=1e-3 if textbook else 6e-3,
-        warmup=None if textbook else 0.2,
+        lr=cycle.lr,
+        warmup=None if textbook else cycle.warmup,
         weight_decay=0.0 if textbook else 0.02,
         ema=None if textbook else 0.998,
         seed=seed,
     )
 
+    order = data.Shuffled(len(images), BATCH, seed)
+
     def batch_at(step: int, rank: int, world: int) -> tuple[Tensor, Tensor]:
-        index = data.Shuffled(len(images), BATCH, seed, rank, world).at(step)
+        index = order.at(step, rank, world)
         x = images[index]
-        return (x if textbook else augment(x)), labels[index]
+        return (x if textbook else augment(x, cycle.strength)), labels[index]
 
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         x, y = batch
@@ -98,7 +139,7 @@ def train(network_name: str, seed: int, digits: data.ImageSet, epochs: int, run:
     @torch.inference_mode()
     def evaluate(model: nn.Module) -> dict[str, float]:
         device = next(model.parameters()).device
-        right = [(model(x).argmax(1) == y).sum().item()
+        right = [(model(x.to(device)).argmax(1).cpu() == y).sum().item()
                  for x, y in zip(val_images.split(500), val_labels.split(500), strict=True)]  # fmt: skip
         return {"val_accuracy": sum(right) / len(val_labels)}
 
@@ -170,6 +211,7 @@ def ship(
         accuracies[seed] = 100 * float((read == test.labels).mean())
     first = next(iter(fits))
     network = fits[first].network
+    assert isinstance(network, DigitCommittee)
     preprocess = {
         "size": 28,
         "range": [0, 1],
@@ -190,16 +232,16 @@ def ship(
     if textbook is not None:
         read = DigitClassifier(textbook.network, blank_card(angles=[0])).classify_batch(test.images).argmax(1)
         score = 100 * float((read == test.labels).mean())
-        conditions = f"{EPOCHS['textbook']} epochs, {_count(textbook.network):,} parameters"
+        conditions = f"{TEXTBOOK.epochs} epochs, {_count(textbook.network):,} parameters"
         metrics.append(weights.Metric("textbook network's accuracy", score, "%", "test", len(test), conditions))
         tables["textbook"] = {"curve": textbook.curve, "minutes": textbook.minutes}
     card = weights.Card(
         name="digits",
         task="classification",
         title="Digit reader",
-        architecture="DigitCNN: seven 3x3 convolutions with batch norm in three stages, global average, linear",
+        architecture=f"{len(CYCLES)} columns of seven 3x3 convolutions in three stages, batch norm, logits averaged",
         parameters=_count(network),
-        config={"widths": [16, 40, 80], "dropout": 0.3},
+        config={"columns": len(network.columns)},
         preprocess=preprocess,
         classes=list(DigitClassifier.LABELS),
         metrics=metrics,
@@ -218,7 +260,8 @@ def ship(
             "versions": report.versions(),
             "commit": weights.commit(),
         },
-        paper="LeCun, Bottou, Bengio, Haffner 1998; Simonyan and Zisserman 2015; Ioffe and Szegedy 2015.",
+        paper="LeCun, Bottou, Bengio, Haffner 1998; Simonyan and Zisserman 2015; Ioffe and Szegedy 2015; "
+        "Ciresan, Meier, Schmidhuber 2012; Huang et al. 2017.",
         limits="One digit at a time, written by hand; printed digits and letters are read as the digit they resemble.",
         curve=fits[first].curve,
         tables=tables,
@@ -249,10 +292,9 @@ def synthetic(n: int, seed: int = 0) -> data.ImageSet:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", choices=EPOCHS, default="ours")
+    parser.add_argument("--network", choices=("ours", "textbook"), default="ours")
     parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder that holds MNIST/raw")
     parser.add_argument("--seeds", "--seed", type=int, nargs="+", default=[0, 1, 2], help="the first one is shipped")
-    parser.add_argument("--epochs", type=int, default=None, help=f"default {EPOCHS}")
     parser.add_argument("--variants", type=int, default=1000, help="test digits for each kind of picture")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoints in runs/")
     parser.add_argument("--no-ship", action="store_true", help="train only: leave weights/ as it is")
@@ -270,18 +312,21 @@ def main() -> None:
 
     fits = {}
     for seed in args.seeds:
-        epochs = args.epochs or (2 if args.smoke else EPOCHS[args.network])
-        run = args.runs / f"{'digits' if args.network == 'ours' else 'digits-textbook'}-seed{seed}"
-        angles = blank_card() if args.network == "ours" else blank_card(angles=[0])
-        fits[seed] = train(args.network, seed, train_set, epochs, run, args.resume)
-        read = DigitClassifier(fits[seed].network, angles).classify_batch(test.images).argmax(1)
-        print(f"{run.name}: test accuracy {100 * (read == test.labels).mean():.2f} %, {fits[seed].minutes:.1f} minutes")
+        if args.network == "textbook":
+            fits[seed] = train_textbook(seed, train_set, args.runs, args.resume)
+            classifier = DigitClassifier(fits[seed].network, blank_card(angles=[0]))
+        else:
+            fits[seed] = train_committee(
+                seed, train_set, SMOKE_CYCLES if args.smoke else CYCLES, args.runs, args.resume
+            )
+            classifier = DigitClassifier(fits[seed].network, blank_card())
+        accuracy = 100 * float((classifier.classify_batch(test.images).argmax(1) == test.labels).mean())
+        print(f"{args.network}, seed {seed}: test accuracy {accuracy:.2f} %, {fits[seed].minutes:.1f} minutes")
     if args.no_ship or args.network == "textbook":
         return
-    run = args.runs / "digits-textbook-seed0"
     textbook = None
-    if (run / "checkpoint.pt").is_file():
-        textbook = train("textbook", 0, train_set, EPOCHS["textbook"], run, resume=True)
+    if (args.runs / "digits-textbook-seed0" / "checkpoint.pt").is_file():
+        textbook = train_textbook(0, train_set, args.runs, resume=True)
     held_out = data.hold_out(train_set, min(HELD_OUT, len(train_set) // 5))[1]
     print(ship(fits, held_out, test, textbook, args).headline)
 

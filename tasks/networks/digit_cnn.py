@@ -7,6 +7,7 @@ over all positions and read by one linear layer. `TextbookCNN` is the classic of
 Both take float32 (B, 1, 28, 28) in [0, 1], ink = 1, and return logits float32 (B, 10).
 """
 
+import torch
 from torch import Tensor, nn
 
 
@@ -49,6 +50,27 @@ class DigitCNN(nn.Module):
         x = self.stage3(x)  # (B, w3, 7, 7)
         x = x.mean((2, 3))  # (B, w3)
         return self.head(self.dropout(x))  # (B, 10)
+
+
+class DigitCommittee(nn.Module):
+    """Several DigitCNNs whose logits are averaged, as in multi-column networks (Ciresan, Meier, Schmidhuber 2012).
+
+    Args:
+        columns: how many.
+        widths, dropout: of each DigitCNN.
+    """
+
+    def __init__(self, columns: int = 2, widths: tuple[int, int, int] = (16, 40, 80), dropout: float = 0.3):
+        super().__init__()
+        self.columns = nn.ModuleList(DigitCNN(widths, dropout) for _ in range(columns))
+
+    def feature_maps(self, x: Tensor) -> dict[str, Tensor]:
+        """The output of every stage of the first column."""
+        first: DigitCNN = self.columns[0]  # type: ignore[assignment]
+        return first.feature_maps(x)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, 1, 28, 28)
+        return torch.stack([column(x) for column in self.columns]).mean(0)  # (B, 10)
 
 
 class TextbookCNN(nn.Module):

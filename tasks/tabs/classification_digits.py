@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from tasks import compute, ink, weights
+from tasks import compute, weights
 from tasks.images import ImageError, ImageLike
 from tasks.tabs import card, models
 from tasks.tabs.errors import answering, answering_json
@@ -72,6 +72,8 @@ def classify_digit(picture: ImageLike) -> dict[str, float]:
 
 
 def _read(picture: ImageLike) -> dict[str, Any]:
+    from tasks import ink  # OpenCV: 0.3 s that the page need not wait for
+
     digit = ink.find_digit(picture)
     classifier = models.digit_classifier()
     with compute.stopwatch() as ms:

@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from tasks.images import ImageError
-from tasks.ink import NoInkError
+from tasks.images import ImageError, NoInkError
 from tasks.weights import WeightsError
 
 log = logging.getLogger("image_lab")

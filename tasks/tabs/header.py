@@ -18,14 +18,14 @@ def warm_up() -> None:
     """Import torch and load the first tab's model while the visitor reads; never fails, the tab itself says what is."""
     with _lock:
         try:
-            classifier = models.digit_classifier()
-            classifier.classify_batch(_blank())
+            models.digit_classifier().classify_batch(_blank())
             _state.update(state="ready")
+            models.photo_classifier()
         except weights.WeightsError as error:
             _state.update(state="broken", text=str(error))
         except Exception:
             log.exception("warm-up")
-            _state.update(state="broken", text="A model could not be loaded.")
+            _state.update(state="broken", text="A model could not be loaded; its tab says which.")
 
 
 def _blank() -> Any:
@@ -35,7 +35,7 @@ def _blank() -> Any:
 
 
 def readiness(_: object = None) -> dict[str, str]:
-    """{"state": "starting" | "ready" | "broken", "device": ...} for the page's line."""
+    """{"state": "starting" | "ready" | "broken", "device": ..., "text": ...} for the page's line."""
     if _state["state"] != "ready":
         return dict(_state)
     from tasks import compute

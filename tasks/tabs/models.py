@@ -33,7 +33,8 @@ digit_classifier = Lazy(_load_digits)
 photo_classifier = Lazy(_load_photos)
 
 _downloaded: "OrderedDict[str, PhotoClassifier]" = OrderedDict()
-_lock = threading.Lock()
+_lock = threading.Lock()  # of _downloaded and _loading, held for an instant
+_loading: dict[str, threading.Lock] = {}  # one download or load of each network at a time, several networks at once
 
 
 def has_photo_model(name: str) -> bool:
@@ -52,9 +53,12 @@ def photo_model(name: str, progress: "Progress | None" = None) -> "PhotoClassifi
     from tasks.classification import PhotoClassifier
 
     with _lock:
+        loading = _loading.setdefault(str(name)[:40], threading.Lock())
+    with loading:
         model = _downloaded.get(name) or PhotoClassifier.load(name, progress=progress)
-        _downloaded[name] = model
-        _downloaded.move_to_end(name)
-        while len(_downloaded) > KEPT:
-            _downloaded.popitem(last=False)
+        with _lock:
+            _downloaded[name] = model
+            _downloaded.move_to_end(name)
+            while len(_downloaded) > KEPT:
+                _downloaded.popitem(last=False)
     return model
