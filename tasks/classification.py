@@ -81,7 +81,7 @@ class DigitClassifier:
     def explain(self, digit: np.ndarray, labels: list[int]) -> np.ndarray:
         """Integrated gradients (Sundararajan, Taly, Yan 2017) of some labels' logits against a page without ink.
 
-        Of the upright reading, one of those whose logits `classify` averages.
+        Of the first column's upright reading, one of those whose logits `classify` averages.
 
         Args:
             digit: uint8 (28, 28).
@@ -94,7 +94,8 @@ class DigitClassifier:
         x = self._to_tensor(digit[None])
         u = (torch.arange(IG_STEPS, device=x.device) + 0.5) / IG_STEPS
         path = (x * (u**2).view(-1, 1, 1, 1)).requires_grad_()  # denser near the empty page, where logits bend most
-        logits = self.network(path)[:, labels].sum(0)  # (K,)
+        column = self.network.columns[0] if isinstance(self.network, DigitCommittee) else self.network
+        logits = column(path)[:, labels].sum(0)  # (K,)
         weight = (2 * u / IG_STEPS).view(-1, 1, 1, 1)
         out = np.empty((len(labels), 28, 28), np.float32)
         for k, logit in enumerate(logits):

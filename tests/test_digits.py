@@ -52,19 +52,22 @@ def test_ours_stays_under_a_million_parameters() -> None:
 
 
 def test_card_is_true(classifier: DigitClassifier, test_digits: data.ImageSet) -> None:
-    part = test_digits.part(slice(0, 3000))
+    part = test_digits.part(slice(0, 2000))
     read = classifier.classify_batch(part.images).argmax(1)
     measured = 100 * (read == part.labels).mean()
     errors = np.array(classifier.card.tables["confusion"])
     assert errors.sum() == 10_000
     assert 100 * np.trace(errors) / 10_000 == pytest.approx(classifier.card.metrics[0].value)
-    assert measured == pytest.approx(classifier.card.metrics[0].value, abs=0.35)  # 0.35 points: 3.5 sigma at n = 3000
+    assert measured == pytest.approx(classifier.card.metrics[0].value, abs=0.4)  # points: 3.3 sigma at n = 2000
 
 
 def test_target_of_the_card(classifier: DigitClassifier) -> None:
     mean = next(m for m in classifier.card.metrics if m.name == "mean accuracy")
     assert mean.value >= 99.70
-    assert min(classifier.card.tables["variants"].values()) >= 95
+    assert int(mean.conditions.split()[0]) >= 3  # seeds
+    lowest = next(m for m in classifier.card.metrics if m.name == "lowest accuracy by kind of picture")
+    assert lowest.n >= 1000
+    assert lowest.value == min(classifier.card.tables["variants"].values()) >= 95
 
 
 def test_probabilities(classifier: DigitClassifier) -> None:
@@ -100,7 +103,8 @@ def test_integrated_gradients_add_up(classifier: DigitClassifier, test_digits: d
         saliency = classifier.explain(digit, labels)
         both = torch.from_numpy(np.stack([digit, np.zeros_like(digit)])).unsqueeze(1).float() / 255
         with torch.inference_mode():
-            logits = classifier.network(both.to(next(classifier.network.parameters()).device)).cpu().numpy()
+            column: Any = classifier.network.columns[0]  # type: ignore[index, union-attr]
+            logits = column(both.to(next(column.parameters()).device)).cpu().numpy()
         gained = (logits[0] - logits[1])[labels]
         np.testing.assert_allclose(saliency.sum((1, 2)), gained, atol=0.06 * np.abs(logits).max())
         assert (saliency[:, digit == 0] == 0).all()

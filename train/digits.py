@@ -75,9 +75,10 @@ class Cycle:
     lr: float  # peak
     warmup: float  # share of the steps
     strength: float  # of the augmentation
+    reseed: int = 0  # added to the seed, so that two like cycles see different batches
 
 
-CYCLES = (Cycle(16, 6e-3, 0.2, 1.0), Cycle(3, 3e-3, 0.1, 0.5))
+CYCLES = (Cycle(16, 6e-3, 0.2, 1.0), Cycle(3, 3e-3, 0.1, 0.5), Cycle(3, 3e-3, 0.1, 0.5, 1000))
 SMOKE_CYCLES = (Cycle(2, 6e-3, 0.2, 1.0), Cycle(1, 3e-3, 0.1, 0.5))
 TEXTBOOK = Cycle(5, 1e-3, 0.0, 0.0)  # Adam at a constant learning rate, no augmentation
 
@@ -122,10 +123,10 @@ def train(network: nn.Module, cycle: Cycle, seed: int, digits: data.ImageSet, ru
         warmup=None if textbook else cycle.warmup,
         weight_decay=0.0 if textbook else 0.02,
         ema=None if textbook else 0.998,
-        seed=seed,
+        seed=seed + cycle.reseed,
     )
 
-    order = data.Shuffled(len(images), BATCH, seed)
+    order = data.Shuffled(len(images), BATCH, seed + cycle.reseed)
 
     def batch_at(step: int, rank: int, world: int) -> tuple[Tensor, Tensor]:
         index = order.at(step, rank, world)

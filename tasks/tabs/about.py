@@ -14,8 +14,8 @@ def build_tab() -> None:
     cards = weights.all_cards()
     rows = "".join(
         f"<tr><td><b>{escape(c.title)}</b></td><td>{escape(c.task)}</td><td class='num'>{c.parameters:,}</td>"
-        f"<td class='num'>{c.bytes / 1e6:.1f} MB</td><td>{escape(c.headline)}</td><td>{escape(c.data['name'])}</td>"
-        f"<td class='num'>{c.training['minutes']:.0f} min</td></tr>"
+        f"<td class='num'>{c.bytes / 1e6:.1f} MB</td><td>{escape(c.headline)}</td>"
+        f"<td>{escape(str(c.data['name']))}</td><td class='num'>{c.training['minutes']:.0f} min</td></tr>"
         for c in cards
     )
     gr.HTML(

@@ -1,5 +1,6 @@
 """A model's card as a visitor sees it: figures, recipe, learning curve, folded away under the result."""
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -26,8 +27,8 @@ def show_card(name: str) -> weights.Card | None:
 def card_html(card: weights.Card) -> str:
     """The card as HTML."""
     metrics = "".join(
-        f"<tr><td>{escape(m.name)}</td><td class='num'>{m.value:.2f} {escape(m.unit)}</td>"
-        f"<td>{escape(m.split)}, n = {m.n:,}</td><td>{escape(m.conditions)}</td></tr>"
+        f"<tr><td>{escape(str(m.name))}</td><td class='num'>{m.value:.2f} {escape(str(m.unit))}</td>"
+        f"<td>{escape(str(m.split))}, n = {m.n:,}</td><td>{escape(str(m.conditions))}</td></tr>"
         for m in card.metrics
     )
     training = card.training
@@ -39,12 +40,15 @@ def card_html(card: weights.Card) -> str:
         "Paper": card.paper,
         "Limits": card.limits,
     }
-    listed = "".join(f"<dt>{k}</dt><dd>{escape(v)}</dd>" for k, v in facts.items())
-    curve = learning_curves({"ours": [(p["step"], 100 * p["val_accuracy"]) for p in card.curve if "val_accuracy" in p]},
-                            "training step", "validation accuracy, %")  # fmt: skip
+    listed = "".join(f"<dt>{k}</dt><dd>{escape(str(v))}</dd>" for k, v in facts.items())
+    curves = {"ours": _accuracy_points(card.curve)}
+    if "textbook" in card.tables:
+        curves["textbook"] = _accuracy_points(card.tables["textbook"]["curve"])
+    curve = learning_curves(curves, "training step", "validation accuracy, %")
     return (
         f"<div class='lab-card'><div class='lab-scroll'><table><thead><tr><th>measured</th><th>value</th><th>on</th>"
-        f"<th>conditions</th></tr></thead><tbody>{metrics}</tbody></table></div><dl>{listed}</dl>{curve}</div>"
+        f"<th>conditions</th></tr></thead><tbody>{metrics}</tbody></table></div><dl>{listed}</dl>"
+        f"<div class='lab-scroll'>{curve}</div></div>"
     )
 
 
@@ -63,19 +67,40 @@ def learning_curves(curves: Mapping[str, Curve], x_label: str, y_label: str) -> 
                 height - bottom - (y - y0) / (y1 - y0) * (height - top - bottom))  # fmt: skip
 
     marks = []
-    for i in range(5):
-        value = y0 + (y1 - y0) * i / 4
+    for value in _ticks(y0, y1):
         y = at(x0, value)[1]
-        marks.append(f"<line class='grid' x1='{left}' x2='{width - right}' y1='{y:.1f}' y2='{y:.1f}'/>"
-                     f"<text x='{left - 6}' y='{y + 4:.1f}' text-anchor='end'>{value:.4g}</text>")  # fmt: skip
+        marks.append(
+            f"<line class='grid' x1='{left}' x2='{width - right}' y1='{y:.1f}' y2='{y:.1f}'/>"
+            f"<text x='{left - 6}' y='{y + 4:.1f}' text-anchor='end'>{value:g}</text>"
+        )
+    taken: list[float] = []
     for (name, curve), colour in zip(curves.items(), COLOURS, strict=False):
+        if not curve:
+            continue
         line = " ".join("{:.1f},{:.1f}".format(*at(*p)) for p in curve)
         x, y = at(*curve[-1])
-        marks.append(f"<polyline points='{line}' style='stroke:{colour}'/>"
-                     f"<text x='{x + 6:.1f}' y='{y + 4:.1f}' style='fill:{colour}'>{escape(name)}</text>")  # fmt: skip
+        while any(abs(y - other) < 13 for other in taken):  # names of curves that end together stand below each other
+            y += 13
+        taken.append(y)
+        marks.append(
+            f"<polyline points='{line}' style='stroke:{colour}'/>"
+            f"<text x='{x + 6:.1f}' y='{y + 4:.1f}' style='fill:{colour}'>{escape(name)}</text>"
+        )
     return (
         f"<svg class='lab-curve' viewBox='0 0 {width} {height}' role='img' aria-label='{escape(y_label)} over "
         f"{escape(x_label)}'>{''.join(marks)}<text x='{(left + width - right) / 2}' y='{height - 8}' "
         f"text-anchor='middle'>{escape(x_label)} (to {x1:,.0f})</text><text class='ylabel' x='{left}' y='10'>"
         f"{escape(y_label)}</text></svg>"
     )
+
+
+def _accuracy_points(curve: Sequence[Mapping[str, float]]) -> Curve:
+    return [(p["step"], 100 * p["val_accuracy"]) for p in curve if "val_accuracy" in p]
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Three to seven round numbers between the two."""
+    rough = (high - low) / 6  # steps are up to twice as wide
+    exponent = math.floor(math.log10(rough))
+    step = next(m * 10.0**exponent for m in (1, 2, 2.5, 5, 10) if m * 10.0**exponent >= rough)
+    return [round(i * step, 1 - exponent) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]

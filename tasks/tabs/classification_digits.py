@@ -5,7 +5,6 @@ pen rests. A picture takes the same way through a gradio event.
 """
 
 import base64
-import binascii
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,11 @@ from tasks.tabs.picture import picture_input
 HERE = Path(__file__).parent
 MAX_DRAWING = 500_000  # characters of a drawing's data URL; the pad's own are under 20,000
 
+TELL_PAD = "(r) => { document.dispatchEvent(new CustomEvent('digit-read', {detail: r})); }"
+TELL_PAD_OF_ERROR = (
+    "() => { document.dispatchEvent(new CustomEvent('digit-read', "
+    "{detail: {error: 'This one was not read; the message says why.'}})); }"
+)
 LEAD = (
     "<p class='lab-lead'>A convolutional network slides small filters over the picture, stage after stage, until ten "
     "numbers are left: one for each digit. Draw, and everything below follows your pen.</p>"
@@ -38,15 +42,17 @@ def read_drawing(data_url: str) -> dict[str, Any]:
 def look_inside(digit: str) -> dict[str, Any]:
     """A digit as `read_drawing` gave it (base64 of 28x28 bytes) -> feature maps and saliency, base64 of bytes.
 
-    `why`: for the answer and the runner-up, 128 = the pixel said nothing, above = for, below = against.
+    `labels`: the answer and the runner-up. `why`: for each of them, 128 = the pixel said nothing, above = for, below =
+    against.
     """
     try:
         pixels = np.frombuffer(base64.b64decode(digit, validate=True), np.uint8).reshape(28, 28)
-    except (ValueError, TypeError, binascii.Error) as error:
+    except (ValueError, TypeError) as error:  # binascii.Error is a ValueError
         raise ImageError("28 x 28 bytes in base64 are needed, as read_drawing returns them.") from error
     classifier = models.digit_classifier()
     best_two = np.argsort(-classifier.classify_batch(pixels[None])[0], kind="stable")[:2]
-    saliency = classifier.explain(pixels, [int(label) for label in best_two])
+    labels = [int(label) for label in best_two]
+    saliency = classifier.explain(pixels, labels)
     scale = float(np.percentile(np.abs(saliency), 99.7)) or 1.0
     signed = (128 + 127 * np.clip(saliency / scale, -1, 1)).round().astype(np.uint8)
     stages = []
@@ -54,7 +60,7 @@ def look_inside(digit: str) -> dict[str, Any]:
         top = float(np.percentile(maps, 99.7)) or 1.0
         data = _base64((255 * np.clip(maps / top, 0, 1)).astype(np.uint8))
         stages.append({"name": name, "count": maps.shape[0], "side": maps.shape[1], "data": data})
-    return {"why": [_base64(s) for s in signed], "stages": stages}
+    return {"labels": labels, "why": [_base64(s) for s in signed], "stages": stages}
 
 
 def read_picture(picture: ImageLike) -> dict[str, Any] | None:
@@ -79,7 +85,7 @@ def _read(picture: ImageLike) -> dict[str, Any]:
     with compute.stopwatch() as ms:
         probabilities = classifier.classify_batch(digit[None])[0]
     return {
-        "probabilities": [round(float(p), 5) for p in probabilities],
+        "probabilities": [float(f"{p:.6g}") for p in probabilities],  # rounded to 5 places, runners-up would tie
         "digit": _base64(digit),
         "ms": round(ms(), 2),
         "device": compute.device_name(),
@@ -92,7 +98,7 @@ def _decode_data_url(data_url: str) -> bytes:
         raise ImageError(f"A drawing is needed as a PNG data URL of at most {MAX_DRAWING:,} characters.")
     try:
         return base64.b64decode(body, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error is one
         raise ImageError("The drawing's data URL is not valid base64.") from error
 
 
@@ -119,15 +125,12 @@ def build_digits() -> None:
         )
         gr.HTML("<p class='lab-lead'>One digit, any pen, plain, ruled or squared paper; the answer appears above.</p>")
     reading = gr.JSON(visible=False)
-    picture.change(answering(read_picture), picture, reading, api_visibility="private", show_progress="minimal").then(
-        None,
-        reading,
-        js="(r) => { document.dispatchEvent(new CustomEvent('digit-read', {detail: r})); }",
-        api_visibility="private",
-    )
+    read = picture.change(answering(read_picture), picture, reading, api_visibility="private", show_progress="minimal")
+    read.success(None, reading, js=TELL_PAD, api_visibility="private")
+    read.failure(None, None, js=TELL_PAD_OF_ERROR, api_visibility="private")  # `reading` still holds the last answer
     _api()
     shown = card.show_card("digits")
-    if shown is not None:
+    if shown is not None and {"confusion", "hardest", "variants"} <= shown.tables.keys():
         with gr.Accordion("Where it errs: confusion matrix, hardest digits, pens and papers", open=False):
             gr.HTML(errors_html(shown))
 

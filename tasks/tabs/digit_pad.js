@@ -19,14 +19,14 @@ function line(stroke, from) {
   for (const p of points.slice(start + 1)) pen.lineTo(...p);
   pen.stroke();
 }
-function redraw() { paper(); strokes.forEach((s) => line(s, 0)); changed(); }
+function redraw() { current = null; paper(); strokes.forEach((s) => line(s, 0)); changed(); }
 function clear() { stopDemo(); strokes = []; redraw(); }
 function at(event) {
   const box = canvas.getBoundingClientRect();
   return [(event.clientX - box.left) * SIDE / box.width, (event.clientY - box.top) * SIDE / box.height];
 }
 canvas.addEventListener('pointerdown', (event) => {
-  if (event.button !== 0) return;
+  if (event.button !== 0 || !event.isPrimary) return; // a second finger or the palm does not draw
   stopDemo();
   try { canvas.setPointerCapture(event.pointerId); } catch (e) { /* a pointer that is gone already */ }
   current = {width: Number($('.width').value), points: [at(event)], id: event.pointerId};
@@ -38,7 +38,7 @@ canvas.addEventListener('pointermove', (event) => {
   for (const e of (event.getCoalescedEvents?.() || []).concat([event])) current.points.push(at(e));
   line(current, before); changed();
 });
-const lift = () => { current = null; };
+const lift = (event) => { if (current?.id === event.pointerId) current = null; };
 canvas.addEventListener('pointerup', lift);
 canvas.addEventListener('pointercancel', lift);
 $('.undo').addEventListener('click', () => { stopDemo(); strokes.pop(); redraw(); });
@@ -103,17 +103,22 @@ async function ask() {
   const since = dirty; dirty = 0;
   if (!strokes.length) { clearTimeout(pause); show(null); return; }
   busy = true; clearTimeout(pause);
-  try {
-    const answer = await server.read_drawing(canvas.toDataURL('image/png'));
-    if (strokes.length) { show(answer); requestAnimationFrame(() => timed(performance.now() - since, answer)); }
-    if (answer.digit) pause = setTimeout(() => look(answer), PAUSE_MS);
-  } catch (e) { say('The server does not answer; trying again with the next stroke.'); }
+  const answer = await server.read_drawing(canvas.toDataURL('image/png')).catch(() => null); // none: gradio only warns
   busy = false;
+  if (!answer) say('The server does not answer; trying again with the next stroke.');
+  else if (strokes.length) { show(answer); requestAnimationFrame(() => timed(performance.now() - since, answer)); }
+  rest();
   ask();
 }
-async function look(answer) {
-  if (dirty || busy) return;
-  try { const inside = await server.look_inside(answer.digit); if (last === answer) showInside(inside); } catch (e) { /* next stroke */ }
+function rest() { // once the pen has rested, look inside what is shown
+  clearTimeout(pause);
+  if (last?.digit && !frame.dataset.inside) pause = setTimeout(look, PAUSE_MS);
+}
+async function look() {
+  const answer = last;
+  if (dirty || busy || !answer?.digit) return;
+  const inside = await server.look_inside(answer.digit).catch(() => null);
+  if (inside && last === answer) showInside(inside);
 }
 function timed(ms, answer) {
   if (!answer.ms) return;
@@ -133,10 +138,11 @@ const bars = [...Array(10).keys()].map((d) => {
   return row;
 });
 function say(text) { $('.said').textContent = text; }
-const percent = (p) => p > .9995 && p < 1 ? '> 99.9 %' : p > .0005 ? (100 * p).toFixed(1) + ' %' : '< 0.1 %';
+const percent = (p) => p > .9995 ? '> 99.9 %' : p > .0005 ? (100 * p).toFixed(1) + ' %' : '< 0.1 %';
 
 function show(answer) {
   last = answer;
+  delete frame.dataset.inside;
   const probabilities = answer?.probabilities;
   const order = probabilities ? [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a]) : [];
   bars.forEach((row, d) => {
@@ -144,11 +150,14 @@ function show(answer) {
     row.children[1].firstChild.style.width = probabilities ? 100 * probabilities[d] + '%' : '0';
     row.lastChild.textContent = probabilities ? percent(probabilities[d]) : '–';
   });
+  $('.bars').setAttribute('aria-label', 'Probability of each digit'
+    + (probabilities ? ': ' + order.map((d) => `${d}, ${percent(probabilities[d])}`).join('; ') : ''));
   $('.best').textContent = probabilities ? order[0] : '–';
   frame.dataset.answer = probabilities ? order[0] : '';
   if (!probabilities) {
     say(answer?.error ? answer.error : 'Nothing drawn yet.');
     $('.timing').textContent = '\u00a0';
+    caption('it is that', 'the runner-up');
     for (const c of element.querySelectorAll('.views canvas')) c.getContext('2d').clearRect(0, 0, 28, 28);
     emptyStages();
     return;
@@ -156,9 +165,9 @@ function show(answer) {
   const sure = probabilities[order[0]];
   say(`${sure > .95 ? 'It reads a' : sure > .6 ? 'Probably a' : 'Unsure; perhaps a'} ${order[0]}, ${percent(sure)}. `
     + `Next would be ${order[1]}, ${percent(probabilities[order[1]])}.`);
-  $('.first').textContent = `a ${order[0]}`; $('.second').textContent = `a ${order[1]}`;
   paint($('.seen'), bytes(answer.digit), 28, 28, (v) => [v, v, v]);
 }
+function caption(first, second) { $('.first').textContent = first; $('.second').textContent = second; }
 function bytes(base64) { return Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)); }
 function paint(target, values, width, height, colour) {
   target.width = width; target.height = height;
@@ -195,15 +204,18 @@ function tile(i, values, count, side) {
 }
 function showInside(inside) {
   if (inside.error) return;
+  caption(...inside.labels.map((label) => `a ${label}`));
   inside.why.forEach((b64, k) => paint(element.querySelectorAll('.why')[k], bytes(b64), 28, 28, signed));
   inside.stages.forEach((s, i) => tile(i, bytes(s.data), s.count, s.side));
   frame.dataset.inside = inside.stages.length;
 }
 // a picture that was read elsewhere in the tab is shown in the same place
-document.addEventListener('digit-read', (event) => {
-  stopDemo(); strokes = []; paper(); frame.classList.remove('drawn');
+document.addEventListener('digit-read', function read(event) {
+  if (!element.isConnected) { document.removeEventListener('digit-read', read); return; } // the page was built anew
+  if (!event.detail?.probabilities && strokes.length) return; // no picture any more, or a bad one: the drawing stays
+  stopDemo(); strokes = []; current = null; dirty = 0; paper(); frame.classList.remove('drawn');
   show(event.detail);
-  if (event.detail?.digit) look(event.detail);
+  rest();
 });
 
 // -- taking away ---------------------------------------------------------------------------------------------------

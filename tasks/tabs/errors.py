@@ -19,9 +19,9 @@ BUG = "Something went wrong here. It has been logged; the next picture will work
 
 
 def sentence(error: Exception) -> str:
-    """What the visitor is told, as HTML-safe text; a bug is logged with its traceback and told as BUG."""
+    """What the visitor is told, as plain text; a bug is logged with its traceback and told as BUG."""
     if isinstance(error, EXPECTED):
-        return html.escape(str(error), quote=False)
+        return str(error)
     log.error("unexpected error", exc_info=error)
     return BUG
 
@@ -36,13 +36,14 @@ def answering(function: Function) -> Function:
         except gr.Error:
             raise
         except Exception as error:
-            raise gr.Error(sentence(error), print_exception=False) from error
+            text = html.escape(sentence(error), quote=False)  # gradio shows it as HTML
+            raise gr.Error(text, print_exception=False) from error
 
     return wrapper  # type: ignore[return-value]
 
 
 def answering_json(function: Function) -> Function:
-    """Wrap a server function of a `gr.HTML` widget: errors come back as {"error": sentence}."""
+    """Wrap a server function of a `gr.HTML` widget: errors come back as {"error": sentence}, plain text."""
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:

@@ -15,14 +15,16 @@ _lock = threading.Lock()
 
 
 def warm_up() -> None:
-    """Import torch and load the first tab's model while the visitor reads; never fails, the tab itself says what is."""
+    """Import torch and load the bundled models while the visitor reads; never fails, each tab itself says what is."""
     with _lock:
         try:
             models.digit_classifier().classify_batch(_blank())
-            _state.update(state="ready")
+            _state.update(text="digits ready, loading the photo network…")
             models.photo_classifier()
+            _state.update(state="ready")
         except weights.WeightsError as error:
-            _state.update(state="broken", text=str(error))
+            log.warning("%s", error)
+            _state.update(state="broken", text="A model file is missing or damaged; its tab says which.")
         except Exception:
             log.exception("warm-up")
             _state.update(state="broken", text="A model could not be loaded; its tab says which.")
@@ -46,8 +48,8 @@ def readiness(_: object = None) -> dict[str, str]:
 def build_header() -> None:
     gr.HTML(
         html_template=(
-            "<header class='lab-head'><div><h1>Image Lab</h1><p>Machine learning on images, live: each model trained "
-            "here, each shown at work.</p></div><span class='chip' role='status' aria-live='polite'>"
+            "<header class='lab-head'><div><h1>Image Lab</h1><p>Machine learning on images, live: trained here, "
+            "measured, shown at work.</p></div><span class='chip' role='status' aria-live='polite'>"
             "<i></i><b>starting…</b></span></header>"
         ),
         css_template=CHIP_CSS,
@@ -75,11 +77,12 @@ CHIP_JS = """
 const chip = element.querySelector('.chip'), text = chip.querySelector('b');
 async function ask() {
   let answer;
-  try { answer = await server.readiness(); } catch (e) { answer = {state: 'starting'}; }
+  try { answer = await server.readiness(); } catch (e) { /* as no answer */ }
+  answer = answer || {state: 'starting', text: 'the server does not answer'};
   chip.className = 'chip ' + answer.state;
   text.textContent = answer.state === 'ready' ? 'models ready · ' + answer.device
-    : answer.state === 'broken' ? (answer.text || 'a model could not be loaded') : 'loading the models…';
-  if (answer.state === 'starting') setTimeout(ask, 400);
+    : answer.state === 'broken' ? answer.text : answer.text || 'loading the models…';
+  if (answer.state === 'starting' && element.isConnected) setTimeout(ask, 400);
 }
 ask();
 """

@@ -1,32 +1,61 @@
-"""The first tab: what can be done where, in one line each."""
+"""The first tab: what can be done where, in one line each; a click leads there."""
 
 import gradio as gr
 
 TITLE = "Start"
 
 LINES = (
-    ("Classification · Digits", "Draw a digit; a network trained on MNIST reads it while you draw, and shows why."),
     (
-        "Classification · Photos",
+        "Classification/Digits",
+        "Draw a digit; a network trained on MNIST reads it while you draw, and shows why.",
+    ),
+    (
+        "Classification/Photos",
         "Give it a photo; see what it is taken for, where the network looked, what pretraining gains.",
     ),
-    ("About", "Every model with what it was trained on, what it scores and the command that trains it again."),
+    (
+        "About",
+        "Every model with what it was trained on, what it scores and the command that trains it again.",
+    ),
 )
+"""(names of the tabs on the way, what is there)"""
+
+CSS = """
+.lines { display: grid; gap: .6rem; margin: .5rem 0; }
+button { display: grid; grid-template-columns: minmax(11rem, 15rem) 1fr; gap: .2rem 1rem; padding: .8rem 1rem;
+  margin: 0; font: inherit; color: inherit; text-align: left; cursor: pointer;
+  border: 1px solid var(--border-color-primary);
+  border-radius: 8px; background: var(--background-fill-primary); }
+button:hover { border-color: var(--lab-accent); }
+button:focus-visible { outline: 2px solid var(--lab-accent); outline-offset: 2px; }
+b { color: var(--lab-accent); }
+.note { color: var(--body-text-color-subdued); font-size: .9rem; }
+@media (max-width: 640px) { button { grid-template-columns: 1fr; } }
+"""
+
+JS = """
+const tab = (name) => [...document.querySelectorAll('button[role=tab]')].find((t) => t.textContent.trim() === name);
+element.querySelectorAll('button').forEach((line) => line.addEventListener('click', async () => {
+  for (const name of line.dataset.way.split('/'))
+    for (let wait = 0; wait < 60; wait++) { // an inner tab is there a moment after the outer one was opened
+      if (tab(name)) { tab(name).click(); break; }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+}));
+"""
 
 
 def build_tab() -> None:
-    items = "".join(f"<li><b>{name}</b><span>{line}</span></li>" for name, line in LINES)
+    items = "".join(
+        f"<button type='button' data-way='{way}'><b>{way.replace('/', ' · ')}</b><span>{line}</span></button>"
+        for way, line in LINES
+    )
     gr.HTML(
         html_template=(
-            f"<ul class='lines'>{items}</ul><p class='note'>Everything runs on this machine's own processor. Pictures "
+            f"<div class='lines'>{items}</div><p class='note'>Everything is computed where this app runs. Pictures "
             "are not kept: what you send is deleted within two hours and never logged.</p>"
         ),
-        css_template=(
-            ".lines { list-style: none; padding: 0; margin: .5rem 0; display: grid; gap: .6rem; }"
-            "li { display: grid; grid-template-columns: minmax(11rem, 15rem) 1fr; gap: .2rem 1rem; padding: .8rem 1rem;"
-            " border: 1px solid var(--border-color-primary); border-radius: 8px;"
-            " background: var(--background-fill-primary); }"
-            "b { color: var(--lab-accent); } .note { color: var(--body-text-color-subdued); font-size: .9rem; }"
-            "@media (max-width: 640px) { li { grid-template-columns: 1fr; } }"
-        ),
+        css_template=CSS,
+        js_on_load=JS,
+        elem_id="start-lines",
     )

@@ -87,10 +87,11 @@ def test_every_digit_that_the_page_draws_is_read(open_page: OpenPage) -> None:
 def test_a_finger_on_a_phone(open_page: OpenPage) -> None:
     page = digits_tab(open_page(width=390, height=844, touch=True))
     page.locator(".reader .ink").scroll_into_view_if_needed()
+    before = page.evaluate("window.scrollY")
     touch(page, SEVEN)
     expect_answer(page, "7")
+    assert page.evaluate("window.scrollY") == before  # the finger drew and did not scroll
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
-    assert page.evaluate("document.scrollingElement.scrollTop") == page.evaluate("window.scrollY")
 
 
 def test_a_dot_and_a_scribble_do_no_harm(open_page: OpenPage) -> None:
@@ -119,6 +120,7 @@ def test_a_picture_is_read_and_a_bad_file_answered(open_page: OpenPage, tmp_path
     page = open_upload(digits_tab(open_page()))
     upload(page, hostile.text_called_png(tmp_path))
     expect(page.get_by_text("not a picture that can be read here")).to_be_visible()
+    expect(page.locator(".reader .said")).to_contain_text("was not read")
     page.get_by_role("button", name="Clear", exact=True).or_(page.get_by_label("Clear")).last.click()
     one = np.full((200, 200), 255, np.uint8)
     one[40:160, 92:108] = 20
@@ -146,3 +148,9 @@ def test_about_shows_every_card(open_page: OpenPage) -> None:
 def test_the_page_says_when_the_models_are_ready(open_page: OpenPage) -> None:
     page = open_page()
     expect(page.locator("#header .chip")).to_contain_text("models ready")
+
+
+def test_the_start_page_leads_to_the_photos(open_page: OpenPage) -> None:
+    page = open_page()
+    page.get_by_role("button", name="Classification · Photos").click()
+    expect(page.locator("#photo-picture")).to_be_visible()
