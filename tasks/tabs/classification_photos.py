@@ -79,6 +79,7 @@ def answer(picture: ImageLike, name: str) -> Outputs:
     if picture is None:
         return empty(HINT)
     model = models.photo_model(name)
+    picture = images.to_rgb(picture)
     with compute.HEAVY:
         with compute.stopwatch() as ms:
             probabilities = model.classify(picture)

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from typing import Any
 
 import gradio as gr
 
@@ -17,23 +16,27 @@ _lock = threading.Lock()
 def warm_up() -> None:
     """Import torch and load the bundled models while the visitor reads; never fails, each tab itself says what is."""
     with _lock:
-        try:
-            models.digit_classifier().classify_batch(_blank())
+        broken = False
+        for load in (_warm_digits, models.photo_classifier):
+            try:
+                load()
+            except weights.WeightsError as error:
+                log.warning("%s", error)
+                broken = True
+            except Exception:
+                log.exception("warm-up")
+                broken = True
             _state.update(text="digits ready, loading the photo network…")
-            models.photo_classifier()
+        if broken:
+            _state.update(state="broken", text="A model is missing or damaged; its tab says which. The others work.")
+        else:
             _state.update(state="ready")
-        except weights.WeightsError as error:
-            log.warning("%s", error)
-            _state.update(state="broken", text="A model file is missing or damaged; its tab says which.")
-        except Exception:
-            log.exception("warm-up")
-            _state.update(state="broken", text="A model could not be loaded; its tab says which.")
 
 
-def _blank() -> Any:
+def _warm_digits() -> None:
     import numpy as np
 
-    return np.zeros((1, 28, 28), np.uint8)
+    models.digit_classifier().classify_batch(np.zeros((1, 28, 28), np.uint8))
 
 
 def readiness(_: object = None) -> dict[str, str]:
