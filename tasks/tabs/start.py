@@ -11,7 +11,7 @@ LINES = (
     ),
     (
         "Classification/Photos",
-        "Give it a photo; see what it is taken for, where the network looked, what pretraining gains.",
+        "Give it a photo; see what it is taken for, and where the network looked.",
     ),
     (
         "About",
