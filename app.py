@@ -10,6 +10,10 @@ import threading
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+# One thread a model, asleep when idle: several visitors share the cores, and a drawn digit is answered three times
+# sooner than with two threads that spin while they wait (benchmarks/results/pen.csv).
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import gradio as gr
 
