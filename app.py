@@ -15,7 +15,10 @@ os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import gradio as gr
+from tasks.tabs.startup import without_interface_files
+
+with without_interface_files():
+    import gradio as gr
 
 from tasks.tabs import about, classification, header, start, theme
 

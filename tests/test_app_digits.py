@@ -77,7 +77,10 @@ def test_the_pad_reads_a_drawing_and_looks_inside() -> None:
     order = np.argsort(-np.array(answer["probabilities"]), kind="stable")
     assert order[0] == 1 and sum(answer["probabilities"]) == pytest.approx(1, abs=1e-4)
     inside = tab.look_inside(answer["digit"])
-    assert inside["labels"] == order[:2].tolist()  # the runner-up that is named is the one that is explained
+    careful = np.argsort(-np.array(inside["probabilities"]), kind="stable")
+    assert careful[0] == 1 and inside["digit"] == answer["digit"]
+    assert inside["labels"] == careful[:2].tolist()  # the runner-up that is named is the one that is explained
+    assert inside["probabilities"] != answer["probabilities"]  # five angles, not one
     assert [len(base64.b64decode(picture)) for picture in inside["why"]] == [28 * 28, 28 * 28]
     assert [(s["count"], s["side"]) for s in inside["stages"]] == [(16, 28), (40, 14), (80, 7)]
 

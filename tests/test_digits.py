@@ -80,6 +80,15 @@ def test_probabilities(classifier: DigitClassifier) -> None:
     assert classifier.classify_batch(batch[:0]).shape == (0, 10)
 
 
+def test_upright_is_one_reading_of_all_angles(classifier: DigitClassifier, test_digits: data.ImageSet) -> None:
+    batch = test_digits.images[:200]
+    upright = classifier.classify_batch(batch, upright=True)
+    careful = classifier.classify_batch(batch)
+    assert (upright != careful).any()  # the careful reading looks at other angles too
+    assert (upright.argmax(1) == test_digits.labels[:200]).mean() >= 0.98
+    assert np.abs(upright - careful).mean() < 0.02
+
+
 def test_a_picture_and_a_batch_agree(classifier: DigitClassifier, test_digits: data.ImageSet) -> None:
     batch = classifier.classify_batch(test_digits.images[:50])
     for digit, expected in zip(test_digits.images[:50], batch, strict=True):

@@ -152,7 +152,8 @@ def train(network: nn.Module, cycle: Cycle, seed: int, digits: data.ImageSet, ru
 
 def temperature(network: nn.Module, held_out: data.ImageSet) -> float:
     """The softmax temperature with the lowest cross-entropy on held-out digits: confidence becomes a probability."""
-    logits = DigitClassifier(network, blank_card()).logits(held_out.images).cpu()
+    classifier = DigitClassifier(network, blank_card())
+    logits = classifier.logits(held_out.images, classifier.angles).cpu()
     labels = torch.from_numpy(held_out.labels)
     grid = [round(0.3 + 0.02 * i, 2) for i in range(60)]
     return min(grid, key=lambda t: F.cross_entropy(logits / t, labels).item())

@@ -34,24 +34,27 @@ LEAD = (
 
 @answering_json
 def read_drawing(data_url: str) -> dict[str, Any]:
-    """The pad's picture, a PNG as data URL -> {"probabilities", "digit", "ms", "device"} or {"error"}."""
-    return _read(_decode_data_url(data_url))
+    """The pad's picture, a PNG as data URL -> {"probabilities", "digit", "ms", "device"} or {"error"}.
+
+    Read upright only, as the pen may be moving; `look_inside` has the careful reading.
+    """
+    return _read(_decode_data_url(data_url), upright=True)
 
 
 @answering_json
 def look_inside(digit: str) -> dict[str, Any]:
     """A digit as `read_drawing` gave it (base64 of 28x28 bytes) -> feature maps and saliency, base64 of bytes.
 
-    `labels`: the answer and the runner-up. `why`: for each of them, 128 = the pixel said nothing, above = for, below =
-    against.
+    `probabilities`, `ms`: read at every angle, as the card's scores are. `labels`: the answer and the runner-up. `why`:
+    for each of them, 128 = the pixel said nothing, above = for, below = against.
     """
     try:
         pixels = np.frombuffer(base64.b64decode(digit, validate=True), np.uint8).reshape(28, 28)
     except (ValueError, TypeError) as error:  # binascii.Error is a ValueError
         raise ImageError("28 x 28 bytes in base64 are needed, as read_drawing returns them.") from error
     classifier = models.digit_classifier()
-    best_two = np.argsort(-classifier.classify_batch(pixels[None])[0], kind="stable")[:2]
-    labels = [int(label) for label in best_two]
+    answer = _answer(pixels)
+    labels = [int(label) for label in np.argsort(-np.array(answer["probabilities"]), kind="stable")[:2]]
     saliency = classifier.explain(pixels, labels)
     scale = float(np.percentile(np.abs(saliency), 99.7)) or 1.0
     signed = (128 + 127 * np.clip(saliency / scale, -1, 1)).round().astype(np.uint8)
@@ -60,7 +63,7 @@ def look_inside(digit: str) -> dict[str, Any]:
         top = float(np.percentile(maps, 99.7)) or 1.0
         data = _base64((255 * np.clip(maps / top, 0, 1)).astype(np.uint8))
         stages.append({"name": name, "count": maps.shape[0], "side": maps.shape[1], "data": data})
-    return {"labels": labels, "why": [_base64(s) for s in signed], "stages": stages}
+    return answer | {"labels": labels, "why": [_base64(s) for s in signed], "stages": stages}
 
 
 def read_picture(picture: ImageLike) -> dict[str, Any] | None:
@@ -77,13 +80,16 @@ def classify_digit(picture: ImageLike) -> dict[str, float]:
     return models.digit_classifier().classify(picture)
 
 
-def _read(picture: ImageLike) -> dict[str, Any]:
+def _read(picture: ImageLike, upright: bool = False) -> dict[str, Any]:
     from tasks import ink  # OpenCV: 0.3 s that the page need not wait for
 
-    digit = ink.find_digit(picture)
+    return _answer(ink.find_digit(picture), upright)
+
+
+def _answer(digit: np.ndarray, upright: bool = False) -> dict[str, Any]:
     classifier = models.digit_classifier()
     with compute.stopwatch() as ms:
-        probabilities = classifier.classify_batch(digit[None])[0]
+        probabilities = classifier.classify_batch(digit[None], upright)[0]
     return {
         "probabilities": [float(f"{p:.6g}") for p in probabilities],  # rounded to 5 places, runners-up would tie
         "digit": _base64(digit),

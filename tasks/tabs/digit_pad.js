@@ -118,15 +118,24 @@ async function look() {
   const answer = last;
   if (dirty || busy || !answer?.digit) return;
   const inside = await server.look_inside(answer.digit).catch(() => null);
-  if (inside && last === answer) showInside(inside);
+  if (!inside || inside.error || last !== answer) return;
+  show(inside); showInside(inside);
+  $('.timing').textContent = `read at five angles in ${inside.ms.toFixed(1)} ms` + strokeTimes();
 }
 function timed(ms, answer) {
   if (!answer.ms) return;
   latencies.push(ms); if (latencies.length > 200) latencies.shift();
-  const sorted = [...latencies].sort((a, b) => a - b), p = (q) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
-  $('.timing').textContent = `network ${answer.ms.toFixed(1)} ms · stroke to bars ${ms.toFixed(0)} ms `
-    + `(p50 ${p(.5).toFixed(0)}, p95 ${p(.95).toFixed(0)}) · ${answer.device}`;
-  Object.assign(frame.dataset, {p50: p(.5).toFixed(1), p95: p(.95).toFixed(1), n: latencies.length});
+  $('.timing').textContent = `network ${answer.ms.toFixed(1)} ms` + strokeTimes();
+  Object.assign(frame.dataset, {p50: percentile(.5).toFixed(1), p95: percentile(.95).toFixed(1), n: latencies.length});
+}
+function percentile(q) {
+  const sorted = [...latencies].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
+}
+function strokeTimes() {
+  const times = latencies.length
+    ? ` · stroke to bars p50 ${percentile(.5).toFixed(0)}, p95 ${percentile(.95).toFixed(0)} ms` : '';
+  return times + ` · ${last?.device || ''}`;
 }
 
 // -- showing -------------------------------------------------------------------------------------------------------
@@ -203,7 +212,6 @@ function tile(i, values, count, side) {
   box.querySelector('p').textContent = `${count} maps of ${side}×${side}: ${STAGE_TEXT[i]}`;
 }
 function showInside(inside) {
-  if (inside.error) return;
   caption(...inside.labels.map((label) => `a ${label}`));
   inside.why.forEach((b64, k) => paint(element.querySelectorAll('.why')[k], bytes(b64), 28, 28, signed));
   inside.stages.forEach((s, i) => tile(i, bytes(s.data), s.count, s.side));
