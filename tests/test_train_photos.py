@@ -1,4 +1,4 @@
-"""The photo network's training: smoke, exact resume, what stays frozen; what a card reports; the shipped model."""
+"""The photo network's training: smoke, exact resume, the folded start; what a card reports; the shipped model."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import torch
 
 from tasks import weights
 from tasks.classification import PhotoClassifier
+from tasks.networks.efficientnet_lite0 import EfficientNetLite0
 from train import data, photos, report
 
 SHIPPED = pytest.mark.skipif(not (weights.FOLDER / "photos.json").is_file(), reason="weights/photos.json is not there")
@@ -37,14 +38,32 @@ def test_an_interrupted_training_ends_the_same(tmp_path: Path) -> None:
         assert torch.equal(value, resumed.network.state_dict()[name]), name
 
 
-def test_frozen_layers_stay_as_imagenet_left_them(tmp_path: Path) -> None:
-    before = photos.PartlyFrozen(10)
+def test_folding_batch_norms_changes_nothing() -> None:
+    torch.manual_seed(0)
+    network = EfficientNetLite0(10)
+    photos.load_imagenet(network)
+    x = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        before = network.eval()(x)
+        photos.fold(network)
+        assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules())
+        folded, unfolded = network(x), photos.unfold(network)(x)
+        stored = photos.as_stored(network).eval()(x)
+    torch.testing.assert_close(folded, before, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(unfolded, before, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(stored, before, atol=0.05 * float(before.std()), rtol=0)  # fp16
+
+
+def test_every_layer_is_fine_tuned(tmp_path: Path) -> None:
+    before = EfficientNetLite0(10)
     photos.load_imagenet(before)
-    after = photos.train("imagenet", 0, photos.made_up(40, 0), 1, tmp_path, False, size=32).network
-    frozen = [k for k in before.state_dict() if k.startswith(("stem.", "stages.0.", "stages.1."))]
-    assert len(frozen) > 20
-    for name in frozen:
-        torch.testing.assert_close(before.state_dict()[name], after.state_dict()[name], msg=name)
+    photos.fold(before)
+    after = photos.train("imagenet", 0, photos.made_up(40, 0), 4, tmp_path, False, size=32).network.state_dict()
+    assert after.keys() == before.state_dict().keys()
+    for name, value in before.state_dict().items():
+        if not name.startswith("head."):  # which started from random weights
+            assert not torch.equal(value, after[name]), name
+            assert torch.nn.functional.cosine_similarity(value.flatten(), after[name].flatten(), 0) > 0.9, name
 
 
 def test_augmentation_keeps_shape_and_range() -> None:
