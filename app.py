@@ -20,9 +20,9 @@ from tasks.tabs.startup import without_interface_files
 with without_interface_files():
     import gradio as gr
 
-from tasks.tabs import about, classification, header, start, theme
+from tasks.tabs import about, classification, detection, header, start, theme
 
-TABS = (start, classification, about)
+TABS = (start, classification, detection, about)
 """The tabs in the order shown; each module has TITLE and build_tab()."""
 
 HOUR = 3600

@@ -6,6 +6,7 @@ Nothing here imports torch at import time, so that the page can answer before to
 import functools
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -76,6 +77,46 @@ class Lazy(Generic[Model]):
     @property
     def is_loaded(self) -> bool:
         return self._model is not None
+
+
+class BusyError(RuntimeError):
+    """The processor has enough to do; try again a moment later."""
+
+
+class Turns:
+    """One at a time, first come first served, and nobody twice in the queue: so the cores are shared fairly.
+
+    A client whose last request still waits, or a queue that is full, is refused at once instead of queued.
+
+    Args:
+        waiting: clients that may wait at once.
+    """
+
+    def __init__(self, waiting: int = 16):
+        self.waiting = waiting
+        self._queue: deque[str] = deque()
+        self._busy = False
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def turn(self, client: str, patient: bool = False) -> Iterator[None]:
+        """Wait for the turn of `client` and hold it for the block; `patient`: also behind a full queue.
+
+        Raises BusyError.
+        """
+        with self._changed:
+            if client in self._queue or (len(self._queue) >= self.waiting and not patient):
+                raise BusyError("The server is busy with other visitors' pictures. Try again in a moment.")
+            self._queue.append(client)
+            self._changed.wait_for(lambda: not self._busy and self._queue[0] == client)
+            self._queue.popleft()
+            self._busy = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
 
 
 @contextmanager

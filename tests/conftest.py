@@ -31,6 +31,16 @@ def data_dir() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def coco_yolo() -> Path:
+    """A real YOLO of COCO's 80 classes: IMAGE_LAB_YOLO, else the OpenVINO export beside the shared data."""
+    named = os.environ.get("IMAGE_LAB_YOLO")
+    folder = Path(named) if named else ROOT.parent / "shared" / "weights" / "yolo11n_int8_openvino_model"
+    if not folder.exists():
+        pytest.skip("no COCO YOLO: set IMAGE_LAB_YOLO to a .pt file or an OpenVINO folder")
+    return folder
+
+
 def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

@@ -123,7 +123,7 @@ def test_titles_say_what_is_downloaded() -> None:
 
 
 def test_samples_are_there() -> None:
-    assert len(tab.sample_pictures()) >= 3
+    assert len(tab.sample_pictures(tab.SAMPLES)) >= 3
 
 
 def test_two_downloaded_networks_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

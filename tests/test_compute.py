@@ -80,3 +80,69 @@ def test_device_and_its_name_agree() -> None:
     assert compute.device().type in ("cpu", "cuda", "mps")
     assert compute.device_name().startswith("CPU, ") == (compute.device().type == "cpu")
     assert isinstance(compute.bf16_is_native(), bool)
+
+
+def test_turns_are_one_at_a_time_and_fair() -> None:
+    turns, order, inside = compute.Turns(), [], []
+    first_in = threading.Event()
+
+    def work(client: str) -> None:
+        with turns.turn(client):
+            inside.append(client)
+            assert len(inside) == 1
+            first_in.set()
+            time.sleep(0.02)
+            order.append(client)
+            inside.remove(client)
+
+    threads = []
+    for client in "abcd":
+        threads.append(threading.Thread(target=work, args=(client,)))
+        threads[-1].start()
+        first_in.wait(5)
+        time.sleep(0.002)
+    for thread in threads:
+        thread.join(5)
+    assert order == list("abcd")
+
+
+def test_a_client_waits_once_and_a_full_queue_refuses_at_once() -> None:
+    turns = compute.Turns(waiting=2)
+    holding, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with turns.turn("a"):
+            holding.set()
+            leave.wait(10)
+
+    def wait(client: str) -> None:
+        with turns.turn(client):
+            pass
+
+    threads = [threading.Thread(target=hold), threading.Thread(target=wait, args=("a",))]
+    threads[0].start()
+    holding.wait(5)
+    threads[1].start()  # the one who holds the turn may wait for the next
+    time.sleep(0.05)
+    began = time.monotonic()
+    with pytest.raises(compute.BusyError), turns.turn("a"):
+        pass
+    threads.append(threading.Thread(target=wait, args=("b",)))
+    threads[-1].start()
+    time.sleep(0.05)
+    with pytest.raises(compute.BusyError), turns.turn("c"):
+        pass
+    assert time.monotonic() - began < 1
+    leave.set()
+    for thread in threads:
+        thread.join(5)
+    with turns.turn("c"):  # and afterwards everything is free again
+        pass
+
+
+def test_a_turn_that_fails_is_given_back() -> None:
+    turns = compute.Turns()
+    with pytest.raises(ZeroDivisionError), turns.turn("a"):
+        1 / 0  # noqa: B018
+    with turns.turn("a"):
+        pass

@@ -3,7 +3,6 @@
 A picture or a model chosen -> `prepare` (downloads, outside the queue of heavy events) -> `answer` (computes).
 """
 
-import importlib.util
 import json
 import math
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from tasks import compute, heatmap, images, weights
 from tasks.images import ImageLike
 from tasks.tabs import card, models
 from tasks.tabs.errors import answering
-from tasks.tabs.picture import picture_input
+from tasks.tabs.picture import picture_input, sample_pictures
 
 TOP = 5
 UNSURE = 0.5  # below this probability of the best class the page says so
@@ -48,17 +47,6 @@ SAMPLES = (
 HINT = "<div class='answer'><p>Give it a photo, or click one of the examples.</p></div>"
 NO_ANSWER = "<div class='answer'><p>No answer here; the message says why. Another picture or model will work.</p></div>"
 Outputs = tuple[str, Any, Any, Any, Any]
-
-
-def sample_pictures() -> list[str]:
-    """The installed packages' own sample pictures, found without importing the packages; missing ones are left out."""
-    found = []
-    for package, file in SAMPLES:
-        spec = importlib.util.find_spec(package)
-        for folder in (spec.submodule_search_locations or []) if spec else []:
-            if (Path(folder) / file).is_file():
-                found.append(str(Path(folder) / file))
-    return found
 
 
 def prepare(picture: ImageLike, name: str, progress: gr.Progress = gr.Progress()) -> None:  # noqa: B008
@@ -177,7 +165,7 @@ def build_photos() -> None:
                 webcam_options=gr.WebcamOptions(mirror=False),
                 elem_id="photo-picture",
             )
-            gr.Examples([[path] for path in sample_pictures()], picture, label="Or one of these",
+            gr.Examples([[path] for path in sample_pictures(SAMPLES)], picture, label="Or one of these",
                         api_visibility="private")  # fmt: skip
         with gr.Column(scale=6, min_width=300):
             model = gr.Dropdown([(title, name) for name, title in MODELS.items()], value="cifar10", label="Model",

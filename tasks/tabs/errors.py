@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
+from tasks.compute import BusyError
 from tasks.images import ImageError, NoInkError
 from tasks.weights import WeightsError
 
 log = logging.getLogger("image_lab")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-EXPECTED = (ImageError, NoInkError, WeightsError)
+EXPECTED = (BusyError, ImageError, NoInkError, WeightsError)
 BUG = "Something went wrong here. It has been logged; the next picture will work."
 
 
@@ -38,6 +39,21 @@ def answering(function: Function) -> Function:
         except Exception as error:
             text = html.escape(sentence(error), quote=False)  # gradio shows it as HTML
             raise gr.Error(text, print_exception=False) from error
+
+    return wrapper  # type: ignore[return-value]
+
+
+def answering_steps(function: Function) -> Function:
+    """As `answering`, for a generator: an event that shows its result in steps."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            yield from function(*args, **kwargs)
+        except gr.Error:
+            raise
+        except Exception as error:
+            raise gr.Error(html.escape(sentence(error), quote=False), print_exception=False) from error
 
     return wrapper  # type: ignore[return-value]
 

@@ -1,5 +1,7 @@
-"""Picture input as every tab needs it."""
+"""Picture input, and pictures to try, as every tab needs them."""
 
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -22,3 +24,17 @@ def _undecoded(payload: Any) -> str | bytes | None:
     if payload.path is None and payload.url and payload.url.startswith("data:"):
         return client_utils.decode_base64_to_binary(payload.url)[0]
     return payload.path
+
+
+def sample_pictures(samples: tuple[tuple[str, str], ...]) -> list[str]:
+    """Pictures that installed packages bring along, as (package, file in it); missing ones are left out.
+
+    The packages are found without being imported.
+    """
+    found = []
+    for package, file in samples:
+        spec = importlib.util.find_spec(package)
+        for folder in (spec.submodule_search_locations or []) if spec else []:
+            if (Path(folder) / file).is_file():
+                found.append(str(Path(folder) / file))
+    return found

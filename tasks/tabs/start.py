@@ -14,6 +14,14 @@ LINES = (
         "Give it a photo; see what it is taken for, and where the network looked.",
     ),
     (
+        "Detection/Camera",
+        "Find, count and follow objects in your webcam's picture, live.",
+    ),
+    (
+        "Detection/Pictures",
+        "The same on photos, one or many, and on video files in the tab beside it.",
+    ),
+    (
         "About",
         "Every model with what it was trained on, what it scores and the command that trains it again.",
     ),

@@ -1,0 +1,171 @@
+"""Live detection: the page shows its camera and asks for boxes, frame by frame.
+
+The widget (live_detection.html, .css, .js) calls two server functions: `prepare_detector` when a network is chosen,
+`detect_frame` for as many frames as the server can take. A frame is looked at and forgotten; what is kept of a visitor
+is a tracker, for a minute.
+"""
+
+import base64
+import json
+import re
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from tasks import compute
+from tasks.images import ImageError
+from tasks.tabs import detectors
+from tasks.tabs.errors import answering_json
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tasks.detection import Tracker
+
+HERE = Path(__file__).parent
+MAX_FRAME = 600_000  # characters of a frame's data URL; 640 x 480 px have about 60,000
+MAX_SIDE = 1280  # px of a frame
+MAX_VISITORS = 64  # trackers kept
+GONE_S = 60  # after which a visitor's tracker is forgotten
+TRACKING_FLOOR = 0.1  # confidence of the boxes that may continue a track, though not start one
+JPEG = "data:image/jpeg;base64,"
+
+
+@dataclass
+class Visitor:
+    """What is kept of one open page."""
+
+    model: str
+    tracker: "Tracker"
+    seen: float  # s, monotonic
+    frame: int = -1
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Visitors:
+    """One tracker a page, so that visitors' ids do not mix; the oldest leave."""
+
+    def __init__(self) -> None:
+        self._all: OrderedDict[str, Visitor] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def of(self, token: str, model: str) -> Visitor:
+        """The visitor with this token, with a new tracker for a new model."""
+        from tasks.detection import Tracker
+
+        now = time.monotonic()
+        with self._lock:
+            visitor = self._all.pop(token, None)
+            if visitor is None or visitor.model != model:
+                visitor = Visitor(model, Tracker(), now)
+            visitor.seen = now
+            self._all[token] = visitor
+            while self._all and (len(self._all) > MAX_VISITORS or now - next(iter(self._all.values())).seen > GONE_S):
+                self._all.popitem(last=False)
+        return visitor
+
+
+VISITORS = Visitors()
+
+
+@answering_json
+def prepare_detector(name: str) -> dict[str, Any]:
+    """Load a network, with its download if need be: what the page must know of it, or {"error"}."""
+    import numpy as np
+
+    model = detectors.detector(name)
+    size = 416 if 416 in model.sizes else model.default_size
+    model.detect_array(np.zeros((480, 640, 3), np.uint8), size=size)  # a first pass compiles
+    return {
+        "name": name,
+        "classes": list(model.class_names),
+        "needs_nms": model.needs_nms,
+        "sizes": list(model.sizes),
+        "size": size,
+        "engine": model.engine.title,
+    }
+
+
+@answering_json
+def detect_frame(request: dict[str, Any]) -> dict[str, Any]:
+    """One frame of a camera.
+
+    Args:
+        request: "jpeg" (data URL), "visitor" (32 hex digits), "frame" (its number), "model", "size", "confidence",
+            "iou", "classes" (ids or None), "track".
+    Returns:
+        {"boxes": [[left, top, right, bottom], ...] as shares of the frame's sides, "confidence", "kind" (class ids),
+        "track" (numbers) or None, "ms"}, or {"busy": True} at once where the server has enough to do, or {"error"}.
+    """
+    if not isinstance(request, dict):
+        raise ImageError("A frame is needed with its settings, as the page sends them.")
+    token = request.get("visitor")
+    if not isinstance(token, str) or not re.fullmatch("[0-9a-f]{32}", token):
+        raise ImageError("The page's token is needed: 32 hexadecimal digits.")
+    model = detectors.detector(request.get("model", ""))
+    confidence, track = request.get("confidence", 0.25), bool(request.get("track"))
+    try:
+        with detectors.TURNS.turn(token):
+            rgb = _decode_frame(request.get("jpeg"))
+            with compute.stopwatch() as ms:
+                model.check(confidence, request.get("iou", 0.7), request.get("classes"), request.get("size"))
+                found = model.detect_array(
+                    rgb, min(TRACKING_FLOOR, confidence) if track else confidence, request.get("iou", 0.7),
+                    request.get("classes"), request.get("size"),
+                )  # fmt: skip
+            if track:
+                visitor = VISITORS.of(token, model.name)
+                with visitor.lock:
+                    found = visitor.tracker.update(found, confidence)
+    except compute.BusyError:
+        return {"busy": True}
+    height, width = rgb.shape[:2]
+    boxes = found.xyxy / [width, height, width, height]
+    return {
+        "boxes": boxes.round(4).tolist(),
+        "confidence": found.confidence.astype(float).round(3).tolist(),
+        "kind": found.class_id.tolist(),
+        "track": None if found.track_id is None else found.track_id.tolist(),
+        "ms": round(ms(), 2),
+    }
+
+
+def _decode_frame(data_url: object) -> "np.ndarray":
+    """uint8 (H, W, 3) RGB. Raises ImageError."""
+    from io import BytesIO
+
+    import numpy as np
+    from PIL import Image
+
+    if not isinstance(data_url, str) or not data_url.startswith(JPEG) or len(data_url) > MAX_FRAME:
+        raise ImageError(f"A frame is needed as a JPEG data URL of at most {MAX_FRAME:,} characters.")
+    try:
+        with Image.open(BytesIO(base64.b64decode(data_url[len(JPEG) :], validate=True)), formats=["JPEG"]) as image:
+            if max(image.size) > MAX_SIDE or min(image.size) < 8:
+                raise ImageError(f"A frame has sides of 8 to {MAX_SIDE} px; {image.width} x {image.height} came.")
+            return np.asarray(image.convert("RGB"))
+    except ImageError:
+        raise
+    except Exception as error:  # the decoder raises whatever the bytes lead it into
+        raise ImageError("The frame is no JPEG that can be read.") from error
+
+
+def build_live() -> None:
+    page = (HERE / "live_detection.html").read_text(encoding="utf-8")
+    offered = escape(json.dumps(detectors.choices()), quote=True)
+    gr.HTML(
+        html_template=page.replace('<div class="live">', f'<div class="live" data-models="{offered}">', 1),
+        css_template=(HERE / "live_detection.css").read_text(encoding="utf-8"),
+        js_on_load=(HERE / "live_detection.js").read_text(encoding="utf-8"),
+        server_functions=[prepare_detector, detect_frame],
+        elem_id="live-detection",
+    )

@@ -1,0 +1,174 @@
+"""Detection on a video file: progress with the time left, Stop that keeps what is done, a result that plays here."""
+
+import tempfile
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import gradio as gr
+
+from tasks import compute
+from tasks.images import ImageError
+from tasks.tabs import detectors
+from tasks.tabs.detection_pictures import settings_row
+from tasks.tabs.errors import answering, answering_steps
+
+if TYPE_CHECKING:
+    from tasks.detection_video import Progress
+
+HINT = (
+    "<p class='lab-lead'>MP4, MOV, WebM, MKV, AVI or GIF, at most 50 MB; of longer clips the first minute is used, of "
+    "larger ones 1280 px. Objects are followed: each keeps its number.</p>"
+)
+SHOW_EVERY = 0.4  # s between two steps of the progress bar
+MAX_STOPS = 256  # visitors whose Stop is known
+Step = tuple[Any, Any, Any, Any]
+
+_stops: "OrderedDict[str, threading.Event]" = OrderedDict()
+
+
+def stop_of(session: str) -> threading.Event:
+    """The event that this visitor's Stop sets."""
+    event = _stops.setdefault(session, threading.Event())
+    _stops.move_to_end(session)
+    while len(_stops) > MAX_STOPS:
+        _stops.popitem(last=False)
+    return event
+
+
+def stop(request: gr.Request) -> None:
+    stop_of(str(request.session_hash)).set()
+
+
+def prepare(path: str | None, name: str) -> None:
+    """Load the chosen network, with its download if need be. Raises WeightsError."""
+    if path is None:
+        raise ImageError("No video came. Upload one first.")
+    detectors.detector(name)
+
+
+def find_in_video(
+    path: str | None, name: str, confidence: float, iou: float, size: int, request: gr.Request
+) -> Iterator[Step]:
+    """(progress as HTML, video with boxes, counts over time, table of all boxes), step by step."""
+    from tasks.detection_video import detect_in_video
+
+    event = stop_of(str(request.session_hash))
+    event.clear()
+    model, job, shown = detectors.detector(name), uuid4().hex, 0.0
+    size = size if size in model.sizes else model.default_size
+    yield "<p class='lab-lead'>Opening the video…</p>", None, None, None
+    with tempfile.TemporaryDirectory(prefix="image-lab-") as folder:  # gradio copies what is shown into its own cache
+        for progress in detect_in_video(
+            path, model, Path(folder), confidence=confidence, iou=iou, size=size,
+            turn=lambda: detectors.TURNS.turn(job, patient=True), stopped=event.is_set,
+        ):  # fmt: skip
+            if progress.table is not None:
+                video = str(progress.video) if progress.video else None
+                yield progress_html(progress), video, counts_plot(progress), str(progress.table)
+            elif time.monotonic() - shown > SHOW_EVERY:
+                shown = time.monotonic()
+                yield progress_html(progress), gr.skip(), gr.skip(), gr.skip()
+
+
+def detect_video(
+    video: str | None, model: str, confidence: float = 0.25, iou: float = 0.7, size: int = 640
+) -> Iterator[tuple[str | None, dict[str, Any]]]:
+    """Find and follow objects in a video file.
+
+    video: MP4, MOV, WebM, MKV, AVI or GIF, at most 50 MB; its first minute is used. model, confidence, iou, size: as of
+    /detect_objects. Returns the video with boxes (MP4 or WebM) and {"frames", "unique": objects per class, "counts":
+    class -> [[second, most at once], ...], "note"}.
+    """
+    from tasks.detection_video import detect_in_video
+
+    if video is None:
+        raise ImageError("No video came. Send one first.")
+    network, job = detectors.detector(model), uuid4().hex
+    with tempfile.TemporaryDirectory(prefix="image-lab-") as folder:
+        steps = detect_in_video(
+            video, network, Path(folder), confidence=confidence, iou=iou, size=size if size in network.sizes else None,
+            turn=lambda: detectors.TURNS.turn(job, patient=True),
+        )  # fmt: skip
+        progress = deque(steps, maxlen=1).pop()
+        unique = {kind: len(tracks) for kind, tracks in progress.unique.items()}
+        about = {"frames": progress.frames, "unique": unique, "counts": progress.counts, "note": progress.note}
+        yield (
+            str(progress.video) if progress.video else None,
+            about,
+        )  # copied into gradio's cache before the folder goes
+
+
+def progress_html(progress: "Progress") -> str:
+    """A bar with the time left; once done what was counted."""
+    if progress.table is None:
+        share = min(1.0, progress.frames / progress.expected) if progress.expected else None
+        left = progress.seconds_left
+        text = f"frame {progress.frames}" + (f" of {progress.expected}" if progress.expected else "")
+        text += f", about {left:.0f} s left" if left is not None else ""
+        value = f" value='{share:.3f}'" if share is not None else ""
+        return f"<div class='lab-card'><progress max='1'{value} aria-label='Progress'></progress><p>{text}</p></div>"
+    rows = "".join(
+        f"<tr><td>{escape(kind)}</td><td class='num'>{max(n for _, n in series)}</td>"
+        f"<td class='num'>{len(progress.unique.get(kind, ()))}</td></tr>"
+        for kind, series in sorted(progress.counts.items(), key=lambda item: -len(progress.unique.get(item[0], ())))
+    )
+    head = "<thead><tr><th>class</th><th>most at once</th><th>unique</th></tr></thead>"
+    table = f"<table>{head}<tbody>{rows}</tbody></table>" if rows else "<p>Nothing was found.</p>"
+    took = time.monotonic() - progress.began
+    speed = f"{progress.frames} frames in {took:.1f} s, {progress.frames / took:.1f} a second · {compute.device_name()}"
+    note = f"<p><b>{escape(progress.note)}</b></p>" if progress.note else ""
+    return f"<div class='lab-card' aria-live='polite'>{note}{table}<p class='lab-lead'>{speed}</p></div>"
+
+
+def counts_plot(progress: "Progress") -> Any:
+    """Objects in the picture over time, a line per class."""
+    import pandas as pd
+
+    rows = [(second, n, kind) for kind, series in progress.counts.items() for second, n in series]
+    return pd.DataFrame(rows, columns=["second", "count", "class"])
+
+
+def build_videos() -> None:
+    settings = settings_row()
+    with gr.Row():
+        with gr.Column(min_width=300):
+            video = gr.Video(sources=["upload"], label="A video", height=320, elem_id="detect-video")
+            with gr.Row():
+                start = gr.Button("Find objects", variant="primary", elem_id="detect-video-start")
+                halt = gr.Button("Stop, keep what is done", elem_id="detect-video-stop")
+            said = gr.HTML(HINT, elem_id="detect-video-said")
+        with gr.Column(min_width=300):
+            boxes = gr.Video(
+                label="With boxes and numbers", interactive=False, height=320, elem_id="detect-video-boxes"
+            )
+            table = gr.File(label="All boxes (CSV)", interactive=False)
+    plot = gr.LinePlot(x="second", y="count", color="class", label="In the picture, over time", height=240)
+    prepared = start.click(answering(prepare), [video, settings[0]], None, show_progress_on=said,
+                           concurrency_id="downloads", api_visibility="private")  # fmt: skip
+    prepared.success(
+        answering_steps(find_in_video), [video, *settings], [said, boxes, plot, table], show_progress="hidden",
+        concurrency_id="videos", concurrency_limit=2, api_visibility="private",
+    )  # fmt: skip
+    halt.click(stop, None, None, queue=False, show_progress="hidden", api_visibility="private")
+    _api()
+
+
+def _api() -> None:
+    """The public endpoint, /detect_video, on hidden components of its own."""
+    offered = detectors.choices()
+    sent = gr.File(visible=False, label="video")
+    name = gr.Textbox(str(offered[0]["name"]), label="model", visible=False)
+    confidence = gr.Number(0.25, label="confidence", visible=False)
+    iou = gr.Number(0.7, label="iou", visible=False)
+    size = gr.Number(640, precision=0, label="size", visible=False)
+    outputs = [gr.File(visible=False, label="boxes"), gr.JSON(visible=False, label="found")]
+    gr.Button(visible=False).click(
+        answering_steps(detect_video), [sent, name, confidence, iou, size], outputs, api_name="detect_video",
+        api_description=detect_video.__doc__, concurrency_id="videos", concurrency_limit=2,
+    )  # fmt: skip

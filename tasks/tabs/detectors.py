@@ -1,0 +1,80 @@
+"""The detectors that the page offers, each loaded on first use and once per process; the turns they are used in."""
+
+import os
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks import weights
+from tasks.compute import Turns
+
+if TYPE_CHECKING:
+    from tasks.detection import Detector
+
+KEPT = 3  # networks kept in memory
+BUNDLED = "digits"
+COCO = {
+    "yolo11n": ("YOLO11n", 5),
+    "yolo26n": ("YOLO26n", 5),
+    "yolo11s": ("YOLO11s", 19),
+    "yolo26s": ("YOLO26s", 20),
+    "yolo11m": ("YOLO11m", 39),
+    "yolo26m": ("YOLO26m", 42),
+}
+"""Name -> title and megabytes to download; the same names as `tasks.yolo.COCO_MODELS`, which needs torch."""
+
+TURNS = Turns()
+"""In which cameras, pictures and video files share the processor, frame by frame."""
+
+_loaded: "OrderedDict[str, Detector]" = OrderedDict()
+_lock = threading.Lock()  # of _loaded and _loading, held for an instant
+_loading: dict[str, threading.Lock] = {}
+
+
+def own_model() -> Path | None:
+    """YOLO weights of whoever runs the app: the environment variable IMAGE_LAB_YOLO, a .pt file or OpenVINO folder."""
+    path = os.environ.get("IMAGE_LAB_YOLO")
+    return Path(path) if path else None
+
+
+def choices() -> list[dict[str, str | bool]]:
+    """What the page offers, in its order: {"name", "title", "bundled", "download"}."""
+    offered: list[dict[str, str | bool]] = []
+    own = own_model()
+    if own is not None:
+        offered.append({"name": "own", "title": f"{own.stem} · this server's own", "bundled": False, "download": False})
+    if (weights.FOLDER / "detector.json").is_file():
+        title = "Handwritten digits · bundled, trained here"
+        offered.append({"name": BUNDLED, "title": title, "bundled": True, "download": False})
+    for name, (title, megabytes) in COCO.items():
+        text = f"{title} · COCO, 80 classes, {megabytes} MB on first use"
+        offered.append({"name": name, "title": text, "bundled": False, "download": True})
+    return offered
+
+
+def detector(name: str) -> "Detector":
+    """One of `choices` by name; the KEPT used last stay in memory.
+
+    Raises:
+        WeightsError: unknown name, missing or damaged file, download impossible.
+    """
+    if not isinstance(name, str) or name not in {c["name"] for c in choices()}:
+        raise weights.WeightsError(f"There is no detector {str(name)[:40]!r} here.")
+    with _lock:
+        if name in _loaded:
+            _loaded.move_to_end(name)
+            return _loaded[name]
+    from tasks.detection import Detector
+
+    with _lock:
+        loading = _loading.setdefault(name, threading.Lock())
+    with loading:
+        own = own_model()
+        model = _loaded.get(name) or Detector.load(own if name == "own" and own is not None else name)
+        with _lock:
+            _loaded[name] = model
+            _loaded.move_to_end(name)
+            while len(_loaded) > KEPT:
+                _loaded.popitem(last=False)
+    return model

@@ -1,0 +1,246 @@
+"""A YOLO's network, whichever library computes it: OpenVINO where it is installed, else PyTorch.
+
+An engine takes one letterboxed picture and returns the network's raw predictions; boxes and thresholds are
+`tasks.detection`'s. COCO weights are Ultralytics' (AGPL-3.0), downloaded on first use; a .pt file is turned into
+OpenVINO's format once and kept beside them.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from tasks import compute
+from tasks.weights import WeightsError
+
+COCO_MODELS = {
+    "yolo11n": "YOLO11n",
+    "yolo11s": "YOLO11s",
+    "yolo11m": "YOLO11m",
+    "yolo26n": "YOLO26n",
+    "yolo26s": "YOLO26s",
+    "yolo26m": "YOLO26m",
+}
+"""Ultralytics' detectors of COCO's 80 classes, by name of the file they are downloaded as."""
+
+SIZES = (320, 416, 640)  # px of the longer side, for networks that take any
+STRIDE = 32  # px; both sides of the input are multiples of it
+SHAPES_KEPT = 6  # input shapes that stay compiled
+
+
+class Engine(Protocol):
+    """What a `Detector` needs of a network."""
+
+    class_names: tuple[str, ...]
+    end2end: bool  # gives final boxes (YOLOv10, YOLO26): no non-maximum suppression, no IoU threshold
+    fixed_size: int | None  # px of the square input, where the file takes no other
+    title: str  # "OpenVINO" or "PyTorch"
+
+    def infer(self, picture: np.ndarray) -> torch.Tensor:
+        """uint8 (H, W, 3) RGB, sides multiples of 32 -> float32 (1, 4 + classes, anchors) or (1, boxes, 6)."""
+        ...
+
+
+class OpenVinoEngine:
+    """A folder with an exported network and Ultralytics' metadata.yaml."""
+
+    title = "OpenVINO"
+
+    def __init__(self, folder: Path):
+        import openvino
+
+        files = sorted(folder.glob("*.xml"))
+        if not files or not (folder / "metadata.yaml").is_file():
+            raise WeightsError(
+                f"{folder.name} is no OpenVINO export of a YOLO: an .xml file and metadata.yaml are needed."
+            )
+        try:
+            self._core = openvino.Core()
+            self._model = self._core.read_model(files[0])
+            about = _read_metadata(folder / "metadata.yaml")
+            names = about["names"]
+            self.class_names = tuple(str(names[i]) for i in range(len(names)))
+        except (RuntimeError, KeyError, TypeError, ValueError) as error:
+            raise WeightsError(
+                f"{folder.name} is damaged or was written by another version; export it again."
+            ) from error
+        self.end2end = bool(about.get("end2end", False))
+        shape = self._model.input(0).partial_shape
+        self.fixed_size = None if shape.is_dynamic else int(shape.to_shape()[-1])
+        self._compiled: OrderedDict[tuple[int, int], Any] = OrderedDict()
+        self._lock = threading.Lock()  # an inference request serves one caller at a time
+
+    def infer(self, picture: np.ndarray) -> torch.Tensor:
+        with self._lock:
+            request = self._request(*picture.shape[:2])
+            request.infer([picture[None]], share_inputs=True)
+            return torch.from_numpy(request.get_output_tensor(0).data.copy()).float()
+
+    def _request(self, height: int, width: int) -> Any:
+        """The inference request for pictures of this size; bytes become [0, 1] and channels move inside the graph."""
+        if (height, width) in self._compiled:
+            self._compiled.move_to_end((height, width))
+        else:
+            from openvino import Layout, Type
+            from openvino.preprocess import PrePostProcessor
+
+            model = self._model.clone()
+            if self.fixed_size is None:
+                model.reshape([1, 3, height, width])
+            steps = PrePostProcessor(model)
+            steps.input().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
+            steps.input().preprocess().convert_element_type(Type.f32).scale(255.0)
+            steps.input().model().set_layout(Layout("NCHW"))
+            threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+            compiled = self._core.compile_model(steps.build(), "CPU", config)
+            self._compiled[height, width] = compiled.create_infer_request()
+            while len(self._compiled) > SHAPES_KEPT:
+                self._compiled.popitem(last=False)
+        return self._compiled[height, width]
+
+
+class TorchEngine:
+    """Ultralytics' own module, batch norms fused, on the best device there is."""
+
+    title = "PyTorch"
+    fixed_size: int | None = None
+
+    def __init__(self, network: torch.nn.Module):
+        if has_final_boxes(network):
+            network.end2end = True  # type: ignore[assignment]
+        names: dict[int, str] = network.names  # type: ignore[assignment]  # set by Ultralytics
+        self.class_names = tuple(names[i] for i in range(len(names)))
+        self.end2end = bool(getattr(network, "end2end", False))
+        fused: torch.nn.Module = network.float().eval().fuse(verbose=False)  # type: ignore[operator]
+        self._network = fused.requires_grad_(False).to(compute.device()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._lock = threading.Lock()
+
+    def infer(self, picture: np.ndarray) -> torch.Tensor:
+        x = torch.from_numpy(np.ascontiguousarray(picture)).to(compute.device())[None]  # (1, H, W, 3)
+        x = x.permute(0, 3, 1, 2).float() / 255  # (1, 3, H, W), channels last in memory
+        with self._lock, torch.inference_mode():
+            out = self._network(x)
+        return (out[0] if isinstance(out, list | tuple) else out).float().cpu()
+
+
+def load_engine(file: Path) -> Engine:
+    """The fastest engine for a .pt file or an exported folder.
+
+    Raises:
+        WeightsError: missing, damaged, no detector.
+    """
+    if file.is_dir():
+        return OpenVinoEngine(file)
+    network = read_checkpoint(file)
+    if compute.device().type != "cpu" or not _has_openvino():
+        return TorchEngine(network)
+    return OpenVinoEngine(exported(file))
+
+
+def read_checkpoint(file: Path) -> torch.nn.Module:
+    """The detector in a .pt file as Ultralytics writes them. Raises WeightsError."""
+    from ultralytics.nn.tasks import DetectionModel, load_checkpoint
+
+    if not file.is_file():
+        raise WeightsError(f"{file.name} is not there; a YOLO's .pt file or OpenVINO folder is needed.")
+    try:
+        network, _ = load_checkpoint(str(file))
+    except Exception as error:  # unpickling raises whatever the bytes lead it into
+        raise WeightsError(f"{file.name} is damaged or no YOLO weights. Download or train it again.") from error
+    if not isinstance(network, DetectionModel):
+        raise WeightsError(f"{file.name} holds a {type(network).__name__}; a detector is needed.")
+    return network
+
+
+def has_final_boxes(network: torch.nn.Module) -> bool:
+    """Whether the network has a head that needs no suppression (YOLO26); Ultralytics leaves open which is used."""
+    return getattr(network.model[-1], "one2one_cv2", None) is not None  # type: ignore[index]
+
+
+def exported(file: Path, folder: Path | None = None) -> Path:
+    """The folder with `file` in OpenVINO's format, made on first use (5 to 20 s) and kept in the cache."""
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()[:12]
+    target = (folder or cache_folder()) / f"{file.stem}-{digest}-openvino"
+    if target.is_dir():
+        return target
+    from ultralytics import YOLO
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+        copy = Path(temporary) / file.name
+        shutil.copy(file, copy)
+        final = False if has_final_boxes(read_checkpoint(file)) else None  # Ultralytics' way to ask for that head
+        made = YOLO(str(copy), task="detect").export(
+            format="openvino", dynamic=True, imgsz=640, nms=final, verbose=False
+        )
+        try:
+            os.replace(made, target)
+        except OSError:
+            if not target.is_dir():  # else another process was quicker
+                raise
+    return target
+
+
+def download(name: str) -> Path:
+    """Ultralytics' COCO weights `name` (one of COCO_MODELS), from the cache or fetched by Ultralytics.
+
+    Raises:
+        WeightsError: unknown name, no network.
+    """
+    if name not in COCO_MODELS:
+        known = ", ".join(COCO_MODELS)
+        raise WeightsError(f"There is no detector {str(name)[:40]!r}; there are {known} and paths to YOLO weights.")
+    file = cache_folder() / f"{name}.pt"
+    if not file.is_file():
+        from ultralytics.utils.downloads import attempt_download_asset
+
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=file.parent) as temporary:
+            part = Path(temporary) / file.name
+            try:
+                attempt_download_asset(str(part), retry=1, progress=False)
+                read_checkpoint(part)  # whole, or not at all
+            except Exception as error:  # Ultralytics raises ConnectionError, RuntimeError and others
+                raise WeightsError(
+                    f"{COCO_MODELS[name]} is not here yet and could not be downloaded: there is no network, or its "
+                    "server does not answer. The bundled detector works without."
+                ) from error
+            os.replace(part, file)
+    return file
+
+
+def is_here(name: str) -> bool:
+    """Whether `download` would answer at once."""
+    return name in COCO_MODELS and (cache_folder() / f"{name}.pt").is_file()
+
+
+def cache_folder() -> Path:
+    """IMAGE_LAB_CACHE, else `image-lab` in the user's cache; on a Space the temp folder."""
+    if "IMAGE_LAB_CACHE" in os.environ:
+        return Path(os.environ["IMAGE_LAB_CACHE"])
+    if "SPACE_ID" in os.environ:
+        return Path(tempfile.gettempdir()) / "image-lab"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "image-lab"
+
+
+def _has_openvino() -> bool:
+    try:
+        import openvino  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _read_metadata(file: Path) -> dict[str, Any]:
+    import yaml
+
+    return dict(yaml.safe_load(file.read_text(encoding="utf-8")))

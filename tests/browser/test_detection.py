@@ -1,0 +1,223 @@
+"""The detection tab in a real Chromium: the camera is released, settings act, pictures and videos come back."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import FLAGS
+from tests.chromium import find_chromium
+from tests.conftest import ROOT, free_port
+
+
+@pytest.fixture(scope="module")
+def coco_app(coco_yolo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app of somebody who brings their own YOLO: it stands first in the list."""
+    port, folder = free_port(), tmp_path_factory.mktemp("own")
+    env = {
+        **os.environ,
+        "GRADIO_SERVER_PORT": str(port),
+        "GRADIO_TEMP_DIR": str(folder / "gradio"),
+        "IMAGE_LAB_CACHE": str(folder / "cache"),
+        "IMAGE_LAB_YOLO": str(coco_yolo),
+    }
+    process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env)
+    url = f"http://127.0.0.1:{port}/"
+    for _ in range(300):
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+            break
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    yield url
+    process.terminate()
+    process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip for the fake camera: the view wanders over a picture that ultralytics brings along."""
+    from ultralytics.utils import ASSETS
+
+    clip = tmp_path_factory.mktemp("clip") / "street.mjpeg"
+    photo = Image.open(ASSETS / "bus.jpg").convert("RGB")
+    with clip.open("wb") as out:
+        for t in range(60):
+            top = 150 + round(60 * np.sin(2 * np.pi * t / 60))
+            photo.crop((0, top, 810, top + 608)).resize((640, 480)).save(out, "JPEG", quality=85)
+    return clip
+
+
+@pytest.fixture(scope="module")
+def chromium(browser: Browser, street: Path) -> Iterator[Browser]:
+    """A Chromium whose fake camera shows the clip."""
+    flags = [*FLAGS, f"--use-file-for-fake-video-capture={street}"]
+    second = browser.browser_type.launch(executable_path=find_chromium(), args=flags)
+    yield second
+    second.close()
+
+
+@pytest.fixture
+def tab(chromium: Browser, coco_app: str) -> Iterator[Page]:
+    """The detection tab, its network loaded."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.goto(coco_app)
+    page.get_by_role("tab", name="Detection").click()
+    expect(page.locator(".live .said")).to_have_text("Ready. Start the camera.", timeout=60_000)
+    yield page
+    context.close()
+
+
+def start(page: Page) -> None:
+    page.get_by_role("button", name="Start camera").click()
+    expect(page.locator(".live .said")).to_contain_text("found")
+
+
+def released(page: Page) -> bool:
+    """Whether every track of the camera has ended."""
+    return bool(page.evaluate("window.cameraTracks.every((track) => track.readyState === 'ended')"))
+
+
+def keep_tracks(page: Page) -> None:
+    """Remember the camera's tracks, so that their end can be seen after the page has let go of them."""
+    page.evaluate("window.cameraTracks = document.querySelector('.live video').srcObject.getTracks()")
+    assert not released(page)
+
+
+def wait_until_released(page: Page) -> None:
+    page.wait_for_function("window.cameraTracks.every((track) => track.readyState === 'ended')", timeout=1500)
+
+
+def test_boxes_over_the_live_camera(tab: Page) -> None:
+    start(tab)
+    tab.wait_for_function("document.querySelectorAll('.live .counts tbody tr').length >= 2")
+    counted = tab.locator(".live .counts tbody").inner_text()
+    assert "person" in counted and "bus" in counted
+    tab.wait_for_timeout(2500)
+    expect(tab.locator(".live .rate")).to_contain_text("/ s")
+    drawn = tab.evaluate(
+        "(() => { const c = document.querySelector('.live .over'); const d = c.getContext('2d')"
+        ".getImageData(0, 0, c.width, c.height).data; let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0;"
+        " return n; })()"
+    )
+    assert drawn > 1000
+    keep_tracks(tab)
+    tab.get_by_role("button", name="Stop", exact=True).click()
+    wait_until_released(tab)
+    expect(tab.locator(".live .said")).to_have_text("Camera off.")
+
+
+def test_settings_act_without_a_restart(tab: Page) -> None:
+    start(tab)
+    expect(tab.locator(".live .counts tbody")).to_contain_text("bus")
+    tab.locator(".live .filter summary").click()
+    tab.locator(".live .none").click()
+    tab.get_by_label("person", exact=True).check()
+    tab.wait_for_function("[...document.querySelectorAll('.live .counts tbody tr')].some((r) => "
+                          "r.innerText.startsWith('bus') && r.children[1].textContent === '0')")  # fmt: skip
+    tab.locator(".live .all").click()
+    tab.locator(".live .confidence").fill("0.95")
+    expect(tab.locator(".live .said")).to_have_text("Nothing found in this frame.")
+    assert tab.evaluate("document.querySelector('.live video').srcObject.active")
+
+
+@pytest.mark.parametrize("way", ["leaving the tab", "hiding the page"])
+def test_the_camera_is_released(tab: Page, way: str) -> None:
+    start(tab)
+    keep_tracks(tab)
+    if way == "leaving the tab":
+        tab.get_by_role("tab", name="About").click()
+    else:  # headless pages are always visible: say what the browser would say
+        tab.evaluate("Object.defineProperty(document, 'hidden', {get: () => true, configurable: true});"
+                     "document.dispatchEvent(new Event('visibilitychange'))")  # fmt: skip
+    wait_until_released(tab)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [("NotAllowedError", "refused"), ("NotFoundError", "No camera"), ("NotReadableError", "Another program")],
+)
+def test_no_camera_gets_its_own_sentence(tab: Page, error: str, said: str) -> None:
+    tab.evaluate(
+        f"() => {{ navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('no', '{error}'); }}; }}"
+    )
+    tab.get_by_role("button", name="Start camera").click()
+    expect(tab.locator(".live .said")).to_contain_text(said)
+    expect(tab.get_by_role("button", name="Start camera")).to_be_enabled()
+
+
+def test_plain_http_gets_its_own_sentence(tab: Page) -> None:
+    tab.evaluate("Object.defineProperty(navigator, 'mediaDevices', {value: undefined, configurable: true})")
+    tab.get_by_role("button", name="Start camera").click()
+    expect(tab.locator(".live .said")).to_contain_text("plain http")
+
+
+def test_people_can_be_hidden_and_the_snapshot_taken(tab: Page, tmp_path: Path) -> None:
+    start(tab)
+    expect(tab.locator(".live .counts tbody")).to_contain_text("person")
+    with tab.expect_download() as plain:
+        tab.get_by_role("button", name="Snapshot (PNG)").click()
+    tab.get_by_label("Hide people").check()
+    tab.wait_for_timeout(500)
+    with tab.expect_download() as hidden:
+        tab.get_by_role("button", name="Snapshot (PNG)").click()
+    detail = []
+    for name, got in (("plain", plain), ("hidden", hidden)):
+        got.value.save_as(tmp_path / f"{name}.png")
+        grey = np.asarray(Image.open(tmp_path / f"{name}.png").convert("L"), np.float32)
+        assert grey.shape == (480, 640)
+        detail.append(np.abs(np.diff(grey, axis=1)).mean())
+    assert detail[1] < 0.85 * detail[0]  # a mosaic has few edges
+    with tab.expect_download() as counts:
+        tab.get_by_role("button", name="Counts (CSV)").click()
+    counts.value.save_as(tmp_path / "counts.csv")
+    assert re.match(r'class,now,unique\r\n"person",\d+,\d+', (tmp_path / "counts.csv").read_bytes().decode())
+
+
+def test_a_picture_and_a_video_come_back(tab: Page, street: Path, tmp_path: Path) -> None:
+    from tasks.video import VideoWriter
+
+    tab.get_by_role("tab", name="Pictures").click()
+    tab.locator("#detect-picture input[type=file]").first.set_input_files(
+        {"name": "text.png", "mimeType": "image/png", "buffer": b"no picture"}
+    )
+    expect(tab.get_by_text("not a picture that can be read here").first).to_be_visible()
+    photo = tmp_path / "street.png"
+    Image.fromarray(np.full((50, 60, 3), 90, np.uint8)).save(photo)
+    tab.locator("#detect-picture input[type=file]").first.set_input_files(photo)
+    expect(tab.locator("#detect-said")).to_contain_text("Nothing found")
+
+    with VideoWriter(tmp_path / "clip", 160, 120, 10) as out:
+        for n in range(10):
+            out.write(np.full((120, 160, 3), 20 * n, np.uint8))
+    tab.get_by_role("tab", name="Video files").click()
+    tab.locator("#detect-video input[type=file]").first.set_input_files(out.path)
+    expect(tab.locator("#detect-video video")).to_be_attached()
+    tab.get_by_role("button", name="Find objects").click()
+    expect(tab.locator("#detect-video-said")).to_contain_text("10 frames in")
+    tab.wait_for_function("document.querySelector('#detect-video-boxes video')?.readyState >= 1")
+    assert tab.evaluate("document.querySelector('#detect-video-boxes video').error") is None
+    assert tab.evaluate("document.querySelector('#detect-video-boxes video').duration") == pytest.approx(1, abs=0.15)
+
+
+def test_on_a_phone(chromium: Browser, coco_app: str) -> None:
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    page.goto(f"{coco_app}?__theme=dark")
+    page.get_by_role("button", name="Detection · Camera").click()  # the tabs themselves do not fit
+    expect(page.locator(".live .said")).to_have_text("Ready. Start the camera.", timeout=60_000)
+    start(page)
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
+    context.close()

@@ -1,0 +1,278 @@
+"""tasks/detection.py and tasks/yolo.py: known answers, coordinates, bad settings, two engines, tracks, files."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tasks import weights, yolo
+from tasks.detection import Detections, Detector, Tracker, letterbox
+from tasks.images import ImageError
+from tasks.weights import WeightsError
+from tests import hostile
+
+NAMES = ("cat", "dog")
+
+
+@pytest.fixture(scope="module")
+def coco(coco_yolo: Path) -> Detector:
+    return Detector.load(coco_yolo)
+
+
+@pytest.fixture(scope="module")
+def bus() -> np.ndarray:
+    from PIL import Image
+    from ultralytics.utils import ASSETS
+
+    return np.asarray(Image.open(ASSETS / "bus.jpg").convert("RGB"))
+
+
+def boxes(*xyxy: tuple[float, float, float, float], kind: int = 0, confidence: float = 0.9) -> Detections:
+    n = len(xyxy)
+    return Detections(
+        np.array(xyxy, np.float32).reshape(n, 4),
+        np.full(n, confidence, np.float32),
+        np.full(n, kind, np.int64),
+        NAMES,
+    )
+
+
+# -- what is found ---------------------------------------------------------------------------------------------------
+
+
+def test_the_bus_and_the_people(coco: Detector, bus: np.ndarray) -> None:
+    found = coco.detect(bus, confidence=0.4)
+    assert found.counts() == {"person": 4, "bus": 1}
+    assert found.confidence.tolist() == sorted(found.confidence, reverse=True)
+    left, top, right, bottom = found.xyxy[found.labels.index("bus")]
+    assert (left, top, right, bottom) == pytest.approx((11, 229, 799, 735), abs=12)  # of 810 x 1080 px
+    assert set(found.speed_ms) == {"preprocess", "inference", "postprocess"} and min(found.speed_ms.values()) > 0
+
+
+def test_boxes_are_in_pixels_of_the_picture_that_came(coco: Detector, bus: np.ndarray) -> None:
+    whole = coco.detect(bus, confidence=0.7)
+    half = coco.detect(bus[::2, ::2], confidence=0.7)
+    wide = coco.detect(np.pad(bus, ((0, 0), (700, 0), (0, 0))), confidence=0.7)
+    assert whole.counts() == half.counts() == wide.counts()
+    at = whole.labels.index("bus")
+    np.testing.assert_allclose(whole.xyxy[at], 2 * half.xyxy[half.labels.index("bus")], atol=12)
+    np.testing.assert_allclose(whole.xyxy[at] + [700, 0, 700, 0], wide.xyxy[wide.labels.index("bus")], atol=20)
+
+
+def test_ultralytics_finds_the_same(coco: Detector, coco_yolo: Path, bus: np.ndarray) -> None:
+    from ultralytics import YOLO
+
+    results: Any = YOLO(coco_yolo, task="detect").predict(bus[..., ::-1], conf=0.3, iou=0.7, verbose=False)
+    theirs = results[0].boxes
+    ours = coco.detect(bus, confidence=0.3, iou=0.7)
+    assert len(ours) == len(theirs)
+    np.testing.assert_allclose(ours.xyxy, theirs.xyxy.numpy(), atol=3)
+    np.testing.assert_allclose(ours.confidence, theirs.conf.numpy(), atol=0.03)
+    assert ours.class_id.tolist() == theirs.cls.int().tolist()
+
+
+def test_classes_confidence_and_nothing(coco: Detector, bus: np.ndarray) -> None:
+    assert coco.detect(bus, classes=[5]).labels == ["bus"]
+    assert len(coco.detect(bus, classes=[])) == 0
+    assert len(coco.detect(bus, confidence=0.05)) > len(coco.detect(bus, confidence=0.5)) > 0
+    blank = coco.detect(np.full((300, 400, 3), 200, np.uint8))
+    assert len(blank) == 0 and blank.counts() == {} and blank.rows() == []
+
+
+BAD_SETTINGS = {
+    "confidence above 1": {"confidence": 1.5},
+    "confidence as a text": {"confidence": "high"},
+    "confidence NaN": {"confidence": float("nan")},
+    "iou below 0": {"iou": -0.1},
+    "a class that is not there": {"classes": [80]},
+    "a class by name": {"classes": ["bus"]},
+    "a size that is not there": {"size": 333},
+}
+
+
+@pytest.mark.parametrize("name", BAD_SETTINGS)
+def test_bad_settings_get_a_sentence(coco: Detector, bus: np.ndarray, name: str) -> None:
+    with pytest.raises(ImageError, match="came"):
+        coco.detect(bus, **BAD_SETTINGS[name])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (9, 900), (900, 9), (33, 65)])
+def test_any_shape(coco: Detector, shape: tuple[int, int]) -> None:
+    coco.detect(np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8))
+
+
+@pytest.mark.parametrize("bad", [None, np.zeros((1, 1, 3), np.uint8), b"no picture", np.full((9, 9, 3), np.nan)])
+def test_bad_pictures_get_a_sentence(coco: Detector, bus: np.ndarray, bad: object) -> None:
+    with pytest.raises(ImageError):
+        coco.detect(bad)  # type: ignore[arg-type]
+    assert len(coco.detect(bus)) > 0  # and the next one works
+
+
+def test_a_text_called_png(coco: Detector, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="not a picture"):
+        coco.detect(hostile.text_called_png(tmp_path))
+
+
+# -- letterbox and dataclass -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size", "square", "shape", "corner"),
+    [
+        (480, 640, 640, True, (640, 640), (0, 80)),
+        (480, 640, 640, False, (480, 640), (0, 0)),
+        (480, 640, 416, False, (320, 416), (0, 4)),
+        (1000, 10, 320, False, (320, 32), (14, 0)),
+        (20, 20, 320, True, (320, 320), (0, 0)),
+    ],
+)
+def test_letterbox(
+    height: int, width: int, size: int, square: bool, shape: tuple[int, int], corner: tuple[int, int]
+) -> None:
+    out, scale, at = letterbox(np.full((height, width, 3), 7, np.uint8), size, square)
+    assert out.shape == (*shape, 3) and at == corner
+    assert scale == size / max(height, width)
+    inner = out[at[1] : at[1] + max(1, round(height * scale)), at[0] : at[0] + max(1, round(width * scale))]
+    assert (inner == 7).all()
+    assert (out == 7).sum() == inner.size  # all else is grey
+
+
+def test_detections_of_unequal_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="came"):
+        Detections(np.zeros((2, 4), np.float32), np.zeros(1, np.float32), np.zeros(2, np.int64), NAMES)
+
+
+def test_rows_and_counts() -> None:
+    found = boxes((0, 1, 2, 3.04), (4, 5, 6, 7), kind=1)
+    assert found.counts() == {"dog": 2}
+    assert found.rows()[0] == {"class": "dog", "confidence": 0.9, "left": 0, "top": 1, "right": 2, "bottom": 3}
+
+
+# -- tracks ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_object_keeps_its_number() -> None:
+    tracker = Tracker()
+    ids = [tracker.update(boxes((10 + 3 * t, 10, 60 + 3 * t, 80), (300, 20, 380, 90))).track_id for t in range(20)]
+    assert all(i is not None and i.tolist() == [1, 2] for i in ids)
+
+
+def test_visitors_do_not_mix() -> None:
+    here, there = Tracker(), Tracker()
+    for t in range(10):
+        a = here.update(boxes((10 + 3 * t, 10, 60 + 3 * t, 80)))
+        b = there.update(boxes((10, 10, 60, 80), (200, 10, 260, 80), (400, 10, 460, 80)))
+        assert a.track_id is not None and a.track_id.tolist() == [1]
+        assert b.track_id is not None and b.track_id.tolist() == [1, 2, 3]
+
+
+def test_an_unsure_box_keeps_a_track_alive_and_starts_none() -> None:
+    tracker = Tracker(patience=3)
+    box = (10, 10, 60, 80)
+    assert len(tracker.update(boxes(box, confidence=0.2), 0.5)) == 0
+    for _ in range(3):
+        tracker.update(boxes(box), 0.5)
+    for _ in range(10):
+        assert len(tracker.update(boxes(box, confidence=0.2), 0.5)) == 0
+    again = tracker.update(boxes(box), 0.5)
+    assert again.track_id is not None and again.track_id.tolist() == [1]
+    assert len(tracker.update(boxes(box), 0.95)) == 0  # a higher threshold acts on the next frame
+
+
+def test_the_tracker_forgets() -> None:
+    tracker = Tracker(patience=5)
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        x, y = rng.uniform(0, 3000, 2)
+        tracker.update(boxes((x, y, x + 30, y + 30)))
+    inside = tracker._tracker
+    assert len(inside.tracked_stracks) + len(inside.lost_stracks) < 20
+    assert len(inside.removed_stracks) <= 1000
+
+
+# -- files -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def random_pt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from ultralytics import YOLO
+
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("yolo") / "random.pt"
+    YOLO("yolo11n.yaml", task="detect").save(str(file))
+    return file
+
+
+def test_openvino_computes_what_pytorch_computes(random_pt: Path, tmp_path: Path) -> None:
+    folder = yolo.exported(random_pt, tmp_path)
+    assert folder.parent == tmp_path and folder == yolo.exported(random_pt, tmp_path)  # made once
+    assert [p.name for p in tmp_path.iterdir()] == [folder.name]  # and nothing else left
+    fast, exact = yolo.OpenVinoEngine(folder), yolo.TorchEngine(yolo.read_checkpoint(random_pt))
+    assert fast.class_names == exact.class_names and fast.end2end == exact.end2end
+    for shape in ((320, 320), (320, 416)):
+        picture = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
+        torch.testing.assert_close(fast.infer(picture), exact.infer(picture), atol=0.3, rtol=0.02)  # px
+
+
+def test_yolo26_needs_no_suppression(tmp_path: Path) -> None:
+    from ultralytics import YOLO
+
+    file = tmp_path / "y26.pt"
+    YOLO("yolo26n.yaml", task="detect").save(str(file))
+    picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    for engine in (yolo.TorchEngine(yolo.read_checkpoint(file)), yolo.OpenVinoEngine(yolo.exported(file, tmp_path))):
+        detector = Detector("y26", engine)
+        assert not detector.needs_nms
+        assert len(detector.detect_array(picture, confidence=0.0, size=320)) > 0
+
+
+def test_files_that_are_no_detector(tmp_path: Path) -> None:
+    (tmp_path / "broken.pt").write_bytes(b"PK\x03\x04 not a checkpoint")
+    (tmp_path / "folder").mkdir()
+    for path, said in ((tmp_path / "broken.pt", "damaged"), (tmp_path / "folder", "metadata.yaml")):
+        with pytest.raises(WeightsError, match=said):
+            Detector.load(path)
+    with pytest.raises(WeightsError, match="There is no detector"):
+        Detector.load("yolo99x")
+    with pytest.raises(WeightsError, match=r"detector\.json"):
+        Detector.load("digits", tmp_path)
+
+
+def test_without_a_network_a_sentence_and_nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ultralytics.utils.downloads as theirs
+
+    def no_network(*args: object, **kwargs: object) -> None:
+        raise ConnectionError("no network")
+
+    monkeypatch.setenv("IMAGE_LAB_CACHE", str(tmp_path))
+    monkeypatch.setattr(theirs, "safe_download", no_network)
+    assert not yolo.is_here("yolo11n")
+    with pytest.raises(WeightsError, match="no network"):
+        Detector.load("yolo11n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_download_is_kept(random_pt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    import ultralytics.utils.downloads as theirs
+
+    def served(url: str, file: Path, **kwargs: object) -> None:
+        assert url.endswith("/yolo11n.pt")
+        shutil.copy(random_pt, file)
+
+    monkeypatch.setenv("IMAGE_LAB_CACHE", str(tmp_path))
+    monkeypatch.setattr(theirs, "safe_download", served)
+    assert yolo.download("yolo11n") == tmp_path / "yolo11n.pt"
+    monkeypatch.setattr(theirs, "safe_download", None)  # asked for once only
+    assert yolo.download("yolo11n") == tmp_path / "yolo11n.pt" and yolo.is_here("yolo11n")
+
+
+def test_the_page_offers_what_there_is() -> None:
+    from tasks.tabs import detectors
+
+    assert {name: title for name, (title, _) in detectors.COCO.items()} == yolo.COCO_MODELS
+    names = [choice["name"] for choice in detectors.choices()]
+    assert (detectors.BUNDLED in names) == (weights.FOLDER / "detector.json").is_file()
