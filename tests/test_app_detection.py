@@ -267,3 +267,28 @@ def test_bad_videos_get_a_sentence(model: Pretender, tmp_path: Path) -> None:
     for path in (tmp_path / "text.mp4", tmp_path / "missing.mp4", None):
         with pytest.raises(ImageError):
             list(detect_in_video(path, model, tmp_path, turn=no_turn))  # type: ignore[arg-type]
+
+
+# -- side by side ----------------------------------------------------------------------------------------------------
+
+
+def test_the_same_picture_through_several(model: Pretender, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tasks import detection_torchvision
+    from tasks.tabs import detection_compare as tab
+    from tasks.weights import WeightsError
+
+    assert list(tab.OTHERS) == list(detection_torchvision.ARCHITECTURES)
+    assert [t.partition(",")[0] for t in tab.OTHERS.values()] == [
+        a.title for a in detection_torchvision.ARCHITECTURES.values()
+    ]
+
+    def no_network(name: str, progress: object) -> None:
+        raise WeightsError("no network here")
+
+    monkeypatch.setattr(detectors, "other", no_network)
+    monkeypatch.setattr(Pretender, "detect", lambda self, rgb, confidence: self.detect_array(rgb, confidence), False)
+    *_, (gallery, table) = tab.compare(hostile.scene(), ["own", "ssd300_vgg16"], 0.4)
+    assert len(gallery) == 1 and "1 square" in table and "no network here" in table
+    for picture, names in ((None, ["own"]), (hostile.scene(), [])):
+        with pytest.raises(ImageError):
+            list(tab.compare(picture, names, 0.4))

@@ -2,6 +2,7 @@
 
 import gradio as gr
 
+from tasks.tabs.detection_compare import build_compare
 from tasks.tabs.detection_live import build_live
 from tasks.tabs.detection_pictures import build_pictures
 from tasks.tabs.detection_videos import build_videos
@@ -22,3 +23,5 @@ def build_tab() -> None:
             build_pictures()
         with gr.Tab("Video files", id="videos"):
             build_videos()
+        with gr.Tab("Compare", id="compare"):
+            build_compare()

@@ -47,7 +47,7 @@ def find(picture: ImageLike, name: str, confidence: float, iou: float, size: int
     shown = annotate.draw(rgb, found)
     rows = [[row[column] for column in Columns] for row in found.rows()]
     settings = {"model": name, "confidence": confidence, "iou": iou, "size": size}
-    return _for_page(shown), result_html(found, settings, rgb.shape[:2]), rows
+    return for_page(shown), result_html(found, settings, rgb.shape[:2]), rows
 
 
 def find_in_all(files: list[str] | None, name: str, confidence: float, iou: float, size: int) -> tuple[Any, str]:
@@ -68,7 +68,7 @@ def find_in_all(files: list[str] | None, name: str, confidence: float, iou: floa
             continue
         found = _detect(rgb, name, confidence, iou, size)
         counted = ", ".join(f"{n} {kind}" for kind, n in found.counts().items()) or "nothing found"
-        gallery.append((_for_page(annotate.draw(rgb, found)), f"{label}: {counted}"))
+        gallery.append((for_page(annotate.draw(rgb, found)), f"{label}: {counted}"))
         lines.append(f"<li><b>{escape(label)}</b>: {escape(counted)}</li>")
         rows += [{"picture": label, **row} for row in found.rows()]
     link = _link("detections.csv", "text/csv", to_csv(rows, ("picture", *Columns)), "all boxes as CSV")
@@ -96,7 +96,7 @@ def _detect(rgb: np.ndarray, name: str, confidence: float, iou: float, size: int
         return model.detect_array(rgb, confidence, iou, size=size)
 
 
-def _for_page(rgb: np.ndarray) -> np.ndarray:
+def for_page(rgb: np.ndarray) -> np.ndarray:
     from PIL import Image
 
     shown = Image.fromarray(rgb)

@@ -11,6 +11,8 @@ from tasks.compute import Turns
 
 if TYPE_CHECKING:
     from tasks.detection import Detector
+    from tasks.detection_torchvision import TorchvisionDetector
+    from tasks.downloads import Progress
 
 KEPT = 3  # networks kept in memory
 BUNDLED = "digits"
@@ -78,3 +80,19 @@ def detector(name: str) -> "Detector":
             while len(_loaded) > KEPT:
                 _loaded.popitem(last=False)
     return model
+
+
+_other: "dict[str, TorchvisionDetector]" = {}
+_other_lock = threading.Lock()
+
+
+def other(name: str, progress: "Progress | None" = None) -> "TorchvisionDetector":
+    """One of torchvision's detectors; the one used last stays in memory. Raises WeightsError."""
+    from tasks.detection_torchvision import TorchvisionDetector
+
+    with _other_lock:
+        if name not in _other:
+            model = TorchvisionDetector.load(name, progress)
+            _other.clear()
+            _other[name] = model
+        return _other[name]
