@@ -131,8 +131,12 @@ def save(network: "nn.Module", card: Card, folder: Path = FOLDER, *, half: bool 
     state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     if half:
         state = {k: v.to(torch.float16) if v.is_floating_point() else v for k, v in state.items()}
-    blob = to_bytes(state)
-    stored = {"file": f"{card.name}.safetensors", "bytes": len(blob), "sha256": hashlib.sha256(blob).hexdigest()}
+    return save_bytes(to_bytes(state), card, f"{card.name}.safetensors", folder)
+
+
+def save_bytes(blob: bytes, card: Card, file: str, folder: Path = FOLDER) -> Card:
+    """As `save`, for weights that keep another library's own format: what is to stand in `file`, as it is."""
+    stored = {"file": file, "bytes": len(blob), "sha256": hashlib.sha256(blob).hexdigest()}
     card = Card(**{**{k: getattr(card, k) for k in card.__dataclass_fields__}, **stored})
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / card.file, blob)
