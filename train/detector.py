@@ -206,7 +206,7 @@ def ship(
             f"{len(test):,} test digits, seen once",
         },
         training={
-            "command": "python -m train.detector --ship",
+            "command": f"python -m train.detector {'' if ours.steps == STEPS else f'--steps {ours.steps} '}--ship",
             "seed": seed,
             "minutes": ours.minutes,
             "hardware": report.hardware(),

@@ -91,7 +91,7 @@ def match(truth: Scene, found: Found) -> tuple[np.ndarray, np.ndarray]:
 def mean_average_precision(
     results: Sequence[tuple[Scene, Found]], sizes: tuple[float, float] | None = None
 ) -> dict[str, float]:
-    """{"mAP50-95", "mAP50"} in [0, 1]: the mean over the classes, and over the IoU thresholds.
+    """{"mAP50-95", "mAP50"} in [0, 1]: the mean over the classes, and over the IoU thresholds; nan without digits.
 
     sizes: count only digits whose longer side is in [low, high) px. As in COCO, a box that took a digit of another
     size, or took none and is of another size itself, counts neither for nor against.

@@ -83,7 +83,7 @@ def prepare_detector(name: str) -> dict[str, Any]:
     import numpy as np
 
     model = detectors.detector(name)
-    size = 416 if 416 in model.sizes else model.default_size
+    size = 416 if 416 in model.sizes and model.card is None else model.default_size
     model.detect_array(np.zeros((480, 640, 3), np.uint8), size=size)  # a first pass compiles
     return {
         "name": name,
