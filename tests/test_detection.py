@@ -276,3 +276,16 @@ def test_the_page_offers_what_there_is() -> None:
     assert {name: title for name, (title, _) in detectors.COCO.items()} == yolo.COCO_MODELS
     names = [choice["name"] for choice in detectors.choices()]
     assert (detectors.BUNDLED in names) == (weights.FOLDER / "detector.json").is_file()
+
+
+def test_map_equals_ultralytics_own(coco_yolo: Path, data_dir: Path) -> None:
+    from benchmarks import detectors
+
+    folder = data_dir / "coco128"
+    if not folder.is_dir():
+        pytest.skip("no COCO128 in the data folder")
+    detector = Detector.load(coco_yolo)
+    ours, ours_50, _ = detectors.score(detector, folder, 640)
+    theirs, theirs_50 = detectors.ultralytics_score(coco_yolo, folder, 640)
+    assert ours == pytest.approx(theirs, abs=0.005) and ours_50 == pytest.approx(theirs_50, abs=0.005)
+    assert ours > 0.3

@@ -41,10 +41,11 @@ def card_html(card: weights.Card) -> str:
         "Limits": card.limits,
     }
     listed = "".join(f"<dt>{k}</dt><dd>{escape(str(v))}</dd>" for k, v in facts.items())
-    curves = {"ours": _accuracy_points(card.curve)}
+    score = next((key for key in (card.curve[-1] if card.curve else ()) if key.startswith("val_")), "val_accuracy")
+    curves = {"ours": _score_points(card.curve, score)}
     if "textbook" in card.tables:
-        curves["textbook"] = _accuracy_points(card.tables["textbook"]["curve"])
-    curve = learning_curves(curves, "training step", "validation accuracy, %")
+        curves["textbook"] = _score_points(card.tables["textbook"]["curve"], score)
+    curve = learning_curves(curves, "training step", f"validation {score.removeprefix('val_')}, %")
     return (
         f"<div class='lab-card'><div class='lab-scroll'><table><thead><tr><th>measured</th><th>value</th><th>on</th>"
         f"<th>conditions</th></tr></thead><tbody>{metrics}</tbody></table></div><dl>{listed}</dl>"
@@ -94,8 +95,8 @@ def learning_curves(curves: Mapping[str, Curve], x_label: str, y_label: str) -> 
     )
 
 
-def _accuracy_points(curve: Sequence[Mapping[str, float]]) -> Curve:
-    return [(p["step"], 100 * p["val_accuracy"]) for p in curve if "val_accuracy" in p]
+def _score_points(curve: Sequence[Mapping[str, float]], score: str) -> Curve:
+    return [(p["step"], 100 * p[score]) for p in curve if score in p]
 
 
 def _ticks(low: float, high: float) -> list[float]:

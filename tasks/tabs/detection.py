@@ -2,6 +2,7 @@
 
 import gradio as gr
 
+from tasks.tabs import card
 from tasks.tabs.detection_compare import build_compare
 from tasks.tabs.detection_live import build_live
 from tasks.tabs.detection_pictures import build_pictures
@@ -25,3 +26,4 @@ def build_tab() -> None:
             build_videos()
         with gr.Tab("Compare", id="compare"):
             build_compare()
+    card.show_card("detector")
