@@ -42,11 +42,18 @@ b { color: var(--lab-accent); }
 """
 
 JS = """
-const tab = (name) => [...document.querySelectorAll('button[role=tab]')].find((t) => t.textContent.trim() === name);
+const called = (selector, name) => [...document.querySelectorAll(selector)].find((t) => t.textContent.trim() === name);
+const more = () => document.querySelector('#tabs button[aria-label="More tabs"], #tabs .overflow-menu > button');
+function tab(name) { // on a phone some tabs are in a menu, which must be open to be clicked
+  const found = called('button[role=tab]', name) || called('.overflow-dropdown button', name);
+  if (!found && more()) more().click();
+  return found;
+}
 element.querySelectorAll('button').forEach((line) => line.addEventListener('click', async () => {
   for (const name of line.dataset.way.split('/'))
     for (let wait = 0; wait < 60; wait++) { // an inner tab is there a moment after the outer one was opened
-      if (tab(name)) { tab(name).click(); break; }
+      const found = tab(name);
+      if (found) { found.click(); break; }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
 }));
