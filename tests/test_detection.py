@@ -216,6 +216,7 @@ def test_openvino_computes_what_pytorch_computes(random_pt: Path, tmp_path: Path
         torch.testing.assert_close(fast.infer(picture), exact.infer(picture), atol=0.3, rtol=0.02)  # px
 
 
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # tracing, ultralytics' way to export, gives hints
 def test_yolo26_needs_no_suppression(tmp_path: Path) -> None:
     from ultralytics import YOLO
 
