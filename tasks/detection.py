@@ -17,6 +17,7 @@ from tasks import compute, weights, yolo
 from tasks.images import ImageError, ImageLike, to_rgb
 
 MAX_BOXES = 300  # in one picture; Ultralytics' own limit
+TRACKING_FLOOR = 0.1  # confidence of the boxes that may continue a track, though not start one
 GREY = 114  # of the bars that make the picture's sides fit, as in Ultralytics' training
 
 
@@ -207,7 +208,7 @@ class Tracker:
 
         settings = IterableSimpleNamespace(
             track_high_thresh=confidence,  # boxes at least this sure are matched first and may start a track
-            track_low_thresh=min(0.1, confidence),
+            track_low_thresh=min(TRACKING_FLOOR, confidence),
             new_track_thresh=confidence,
             track_buffer=patience,
             match_thresh=0.8,  # highest cost, 1 - IoU x confidence, at which a box continues a track

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks import annotate
-from tasks.detection import Detections, Detector, Tracker
+from tasks.detection import TRACKING_FLOOR, Detections, Detector, Tracker
 from tasks.video import VideoWriter, open_video
 
 COLUMNS = ("seconds", "frame", "class", "track", "confidence", "left", "top", "right", "bottom")
 BIN_S = 0.25  # of the counts over time
-TRACKING_FLOOR = 0.1  # confidence of the boxes that may continue a track, though not start one
 
 Turn = Callable[[], AbstractContextManager[None]]
 

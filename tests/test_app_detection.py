@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tasks import compute
-from tasks.detection import Detections
+from tasks.detection import TRACKING_FLOOR, Detections
 from tasks.images import ImageError
 from tasks.tabs import detection_live as live
 from tasks.tabs import detection_pictures as pictures
@@ -88,7 +88,7 @@ def test_settings_act_on_the_next_frame(model: Pretender) -> None:
     live.detect_frame(request(confidence=0.7, iou=0.5, classes=[1], size=416))
     assert model.asked[-1][1:] == (0.7, 0.5, [1], 416)
     live.detect_frame(request(track=True))
-    assert model.asked[-1][1] == live.TRACKING_FLOOR  # unsure boxes may continue a track
+    assert model.asked[-1][1] == TRACKING_FLOOR  # unsure boxes may continue a track
 
 
 def test_two_visitors_have_their_own_numbers(model: Pretender) -> None:

@@ -215,7 +215,7 @@ def ship(
         },
         paper="Jocher and Qiu 2024, Ultralytics YOLO11; LeCun et al. 1998, MNIST",
         limits=f"Finds single handwritten digits, tilted by up to about 30 degrees, 12 to {size // 2} px long in a "
-        f"{size} px frame. Trained and tested on made-up photos only; about one in seven had no digit. Printed "
+        f"{size} px frame. Trained and tested on made-up photos only; about one in five had no digit. Printed "
         "numbers, other handwriting and rooms full of things are not what it learnt.",
         curve=ours.curve,
         tables={"batch": BATCH, "by_size": by_size, "digit_free_share": DIGIT_FREE},

@@ -33,7 +33,6 @@ MAX_FRAME = 600_000  # characters of a frame's data URL; 640 x 480 px have about
 MAX_SIDE = 1280  # px of a frame
 MAX_VISITORS = 64  # trackers kept
 GONE_S = 60  # after which a visitor's tracker is forgotten
-TRACKING_FLOOR = 0.1  # confidence of the boxes that may continue a track, though not start one
 JPEG = "data:image/jpeg;base64,"
 
 
@@ -111,6 +110,8 @@ def detect_frame(request: dict[str, Any]) -> dict[str, Any]:
     token = request.get("visitor")
     if not isinstance(token, str) or not re.fullmatch("[0-9a-f]{32}", token):
         raise ImageError("The page's token is needed: 32 hexadecimal digits.")
+    from tasks.detection import TRACKING_FLOOR
+
     model = detectors.detector(request.get("model", ""))
     confidence, track = request.get("confidence", 0.25), bool(request.get("track"))
     try:

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from benchmarks.webcam import make_clip
 from tests.browser.conftest import FLAGS
 from tests.chromium import find_chromium
 from tests.conftest import ROOT, free_port
@@ -47,15 +48,7 @@ def coco_app(coco_yolo: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip for the fake camera: the view wanders over a picture that ultralytics brings along."""
-    from ultralytics.utils import ASSETS
-
-    clip = tmp_path_factory.mktemp("clip") / "street.mjpeg"
-    photo = Image.open(ASSETS / "bus.jpg").convert("RGB")
-    with clip.open("wb") as out:
-        for t in range(60):
-            top = 150 + round(60 * np.sin(2 * np.pi * t / 60))
-            photo.crop((0, top, 810, top + 608)).resize((640, 480)).save(out, "JPEG", quality=85)
-    return clip
+    return make_clip(tmp_path_factory.mktemp("clip") / "street.mjpeg")
 
 
 @pytest.fixture(scope="module")
