@@ -74,7 +74,7 @@ class Bf16Engine(yolo.TorchEngine):
 
     title = "PyTorch bf16, channels_last"
 
-    def infer(self, picture: np.ndarray) -> torch.Tensor:
+    def infer(self, picture: np.ndarray) -> np.ndarray:
         with torch.autocast("cpu", torch.bfloat16):
             return super().infer(picture)
 
@@ -84,6 +84,7 @@ class OnnxEngine:
 
     title = "ONNX Runtime"
     fixed_size: int | None = None
+    needs_square = False
 
     def __init__(self, file: Path, like: yolo.Engine):
         import onnxruntime
@@ -91,10 +92,11 @@ class OnnxEngine:
         self.class_names, self.end2end = like.class_names, like.end2end
         self._session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
 
-    def infer(self, picture: np.ndarray) -> torch.Tensor:
+    def infer(self, picture: np.ndarray) -> np.ndarray:
         x = np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32) / 255
         (out,) = self._session.run(None, {self._session.get_inputs()[0].name: x})
-        return torch.from_numpy(out)
+        raw: np.ndarray = out
+        return raw
 
 
 def engines(path: Path) -> Iterator[Callable[[], yolo.Engine]]:

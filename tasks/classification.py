@@ -330,7 +330,11 @@ def to_32(x: Tensor) -> Tensor:
 
 def enlarge_and_normalise(x: Tensor, size: int) -> Tensor:
     """float (B, 3, h, w) in [0, 1] -> bicubic (B, 3, size, size) in [-1, 1], as EfficientNet-Lite0 takes it."""
-    x = F.interpolate(x, (size, size), mode="bicubic", align_corners=False).clamp(0, 1)
+    return normalise(F.interpolate(x, (size, size), mode="bicubic", align_corners=False).clamp(0, 1))
+
+
+def normalise(x: Tensor) -> Tensor:
+    """float (B, 3, H, W) in [0, 1] -> the same shape in [-1, 1], channels last."""
     return ((x - LITE0_MEAN) / LITE0_STD).contiguous(memory_format=torch.channels_last)
 
 

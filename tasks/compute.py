@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model")
 
+AT_ONCE = 2
+"""Camera frames that are computed side by side."""
+
 HEAVY = threading.Lock()
 """Held by whatever keeps all cores busy for longer than a frame, so that two such jobs do not fight for them."""
 
@@ -84,18 +87,19 @@ class BusyError(RuntimeError):
 
 
 class Turns:
-    """One at a time, first come first served, and nobody twice in the queue: so the cores are shared fairly.
+    """First come first served, and nobody twice in the queue: so the cores are shared fairly.
 
     A client whose last request still waits, or a queue that is full, is refused at once instead of queued.
 
     Args:
         waiting: clients that may wait at once.
+        at_once: turns that may be held at once.
     """
 
-    def __init__(self, waiting: int = 16):
-        self.waiting = waiting
+    def __init__(self, waiting: int = 16, at_once: int = 1):
+        self.waiting, self.at_once = waiting, at_once
         self._queue: deque[str] = deque()
-        self._busy = False
+        self._held = 0
         self._changed = threading.Condition()
 
     @contextmanager
@@ -108,14 +112,15 @@ class Turns:
             if client in self._queue or (len(self._queue) >= self.waiting and not patient):
                 raise BusyError("The server is busy with other visitors' pictures. Try again in a moment.")
             self._queue.append(client)
-            self._changed.wait_for(lambda: not self._busy and self._queue[0] == client)
+            self._changed.wait_for(lambda: self._held < self.at_once and self._queue[0] == client)
             self._queue.popleft()
-            self._busy = True
+            self._held += 1
+            self._changed.notify_all()  # the next in the queue may find room, too
         try:
             yield
         finally:
             with self._changed:
-                self._busy = False
+                self._held -= 1
                 self._changed.notify_all()
 
 

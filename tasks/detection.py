@@ -132,22 +132,32 @@ class Detector:
         classes: Sequence[int] | None = None,
         size: int | None = None,
         multi_label: bool = False,
+        bars: bool = True,
     ) -> Detections:
-        """As `detect`, of uint8 (H, W, 3); `multi_label`: a box may have several classes, as when mAP is measured."""
+        """As `detect`, of uint8 (H, W, 3).
+
+        Args:
+            multi_label: a box may have several classes, as when mAP is measured.
+            bars: False computes an export for squares without the bars: a 4:3 picture takes a quarter less time, and
+                boxes differ slightly from Ultralytics'.
+        """
         size = self.check(confidence, iou, classes, size)
         with compute.stopwatch() as before:
-            picture, scale, (left, top) = letterbox(rgb, size, square=self.engine.fixed_size is not None)
+            picture, scale, (left, top) = letterbox(
+                rgb, size, square=self.engine.needs_square or (bars and self.engine.fixed_size is not None)
+            )
         with compute.stopwatch() as network:
             raw = self.engine.infer(picture)
         with compute.stopwatch() as after:
+            import torch
             from ultralytics.utils.nms import non_max_suppression
 
             if self.needs_nms:
-                raw = raw[:, :, raw[0, 4:].amax(0) > confidence]  # what follows then costs nearly nothing
+                raw = raw[:, :, raw[0, 4:].max(0) > confidence]  # what follows then costs nearly nothing
             wanted = None if classes is None else list(classes)
             (boxes,) = non_max_suppression(
-                raw, confidence, iou, wanted, multi_label=multi_label, max_det=MAX_BOXES, end2end=not self.needs_nms,
-                nc=len(self.class_names),
+                torch.from_numpy(raw), confidence, iou, wanted, multi_label=multi_label, max_det=MAX_BOXES,
+                end2end=not self.needs_nms, nc=len(self.class_names),
             )  # fmt: skip
             found = boxes.numpy()
             xyxy = (found[:, :4] - np.array([left, top, left, top], np.float32)) / np.float32(scale)

@@ -1,6 +1,7 @@
 """The detection tab as the page calls it: frames of cameras, pictures, video files, and what comes of bad ones."""
 
 import base64
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -42,8 +43,9 @@ class Pretender:
         return size or self.default_size
 
     def detect_array(
-        self, rgb: np.ndarray, confidence: float = 0.25, iou: float = 0.7, classes: Any = None, size: int | None = None
-    ) -> Detections:
+        self, rgb: np.ndarray, confidence: float = 0.25, iou: float = 0.7, classes: Any = None, size: int | None = None,
+        bars: bool = True,
+    ) -> Detections:  # fmt: skip
         self.check(confidence, iou, classes, size)
         self.asked.append((rgb.shape, confidence, iou, classes, size))
         time.sleep(self.takes_s)
@@ -68,9 +70,12 @@ def jpeg(width: int = 160, height: int = 120) -> str:
     return live.JPEG + base64.b64encode(buffer.getvalue()).decode()
 
 
+NUMBERS = itertools.count()
+
+
 def request(**changes: Any) -> dict[str, Any]:
-    asked = {"jpeg": jpeg(), "visitor": ANNE, "frame": 1, "model": "own", "size": 320, "confidence": 0.4, "iou": 0.6,
-             "classes": None, "track": False}  # fmt: skip
+    asked = {"jpeg": jpeg(), "visitor": ANNE, "frame": next(NUMBERS), "model": "own", "size": 320,
+             "confidence": 0.4, "iou": 0.6, "classes": None, "track": False}  # fmt: skip
     return asked | changes
 
 
@@ -97,6 +102,13 @@ def test_two_visitors_have_their_own_numbers(model: Pretender) -> None:
         bert = live.detect_frame(request(visitor=BERT, track=True))
         assert anne["track"] == bert["track"] == [1]
     assert len(live.VISITORS) == 2
+
+
+def test_a_frame_that_a_newer_one_overtook_does_not_go_to_the_tracker(model: Pretender) -> None:
+    old, new = request(track=True), request(track=True)
+    assert "boxes" in live.detect_frame(new)
+    assert live.detect_frame(old) == {"late": True}
+    assert "error" in live.detect_frame(request(track=True, frame=1e9))
 
 
 def test_visitors_are_forgotten(model: Pretender, monkeypatch: pytest.MonkeyPatch) -> None:

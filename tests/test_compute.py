@@ -106,6 +106,17 @@ def test_turns_are_one_at_a_time_and_fair() -> None:
     assert order == list("abcd")
 
 
+def test_two_turns_at_once() -> None:
+    turns = compute.Turns(at_once=2)
+    with turns.turn("a"), turns.turn("a"):  # one visitor alone may have both
+        third = threading.Thread(target=lambda: turns.turn("b").__enter__())
+        third.start()
+        third.join(0.1)
+        assert third.is_alive()
+    third.join(5)
+    assert not third.is_alive()
+
+
 def test_a_client_waits_once_and_a_full_queue_refuses_at_once() -> None:
     turns = compute.Turns(waiting=2)
     holding, leave = threading.Event(), threading.Event()

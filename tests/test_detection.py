@@ -1,5 +1,7 @@
 """tasks/detection.py and tasks/yolo.py: known answers, coordinates, bad settings, two engines, tracks, files."""
 
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,13 @@ def test_a_text_called_png(coco: Detector, tmp_path: Path) -> None:
         coco.detect(hostile.text_called_png(tmp_path))
 
 
+def test_without_the_bars_of_the_square(coco: Detector, bus: np.ndarray) -> None:
+    whole, cut = coco.detect_array(bus), coco.detect_array(bus, bars=False)
+    assert whole.counts() == cut.counts()
+    a, b = (found.xyxy[found.labels.index("bus")] for found in (whole, cut))
+    np.testing.assert_allclose(a, b, atol=20)
+
+
 # -- letterbox and dataclass -----------------------------------------------------------------------------------------
 
 
@@ -213,7 +222,29 @@ def test_openvino_computes_what_pytorch_computes(random_pt: Path, tmp_path: Path
     assert fast.class_names == exact.class_names and fast.end2end == exact.end2end
     for shape in ((320, 320), (320, 416)):
         picture = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
-        torch.testing.assert_close(fast.infer(picture), exact.infer(picture), atol=0.3, rtol=0.02)  # px
+        np.testing.assert_allclose(fast.infer(picture), exact.infer(picture), atol=0.3, rtol=0.02)  # px
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_an_export_for_squares_takes_rectangles(random_pt: Path, tmp_path: Path) -> None:
+    from ultralytics import YOLO
+
+    file = Path(shutil.copy(random_pt, tmp_path))
+    made = YOLO(str(file), task="detect").export(format="openvino", dynamic=False, imgsz=320, verbose=False)
+    square, exact = yolo.OpenVinoEngine(Path(made)), yolo.TorchEngine(yolo.read_checkpoint(random_pt))
+    assert square.fixed_size == 320 and not square.needs_square
+    for shape in ((320, 320), (224, 320), (320, 32)):
+        picture = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
+        np.testing.assert_allclose(square.infer(picture), exact.infer(picture), atol=0.3, rtol=0.02)  # px
+
+
+def test_two_threads_infer_at_once(random_pt: Path, tmp_path: Path) -> None:
+    engine = yolo.OpenVinoEngine(yolo.exported(random_pt, tmp_path))
+    pictures = [np.random.default_rng(n).integers(0, 255, (64, 96, 3), np.uint8) for n in range(16)]
+    alone = [engine.infer(p) for p in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        for one, other in zip(alone, pool.map(engine.infer, pictures), strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # tracing, ultralytics' way to export, gives hints

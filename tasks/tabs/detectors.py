@@ -6,8 +6,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks import weights
-from tasks.compute import Turns
+from tasks import compute, weights
 
 if TYPE_CHECKING:
     from tasks.detection import Detector
@@ -26,7 +25,7 @@ COCO = {
 }
 """Name -> title and megabytes to download; the same names as `tasks.yolo.COCO_MODELS`, which needs torch."""
 
-TURNS = Turns()
+TURNS = compute.Turns(at_once=compute.AT_ONCE)
 """In which cameras, pictures and video files share the processor, frame by frame."""
 
 _loaded: "OrderedDict[str, Detector]" = OrderedDict()

@@ -3,7 +3,7 @@
 // waits a moment: nothing queues up anywhere.
 const $ = (selector) => element.querySelector(selector);
 const stage = $('.stage'), video = $('video'), over = $('.over'), pen = over.getContext('2d');
-const IN_FLIGHT = 2, BACK_OFF_MS = 60, KEPT = 120, TRAIL = 24, GONE_MS = 700, GAP_MS = 8000;
+const IN_FLIGHT = 2, BACK_OFF_MS = 60, MODEST_MS = 4000, KEPT = 120, TRAIL = 24, GONE_MS = 700, GAP_MS = 8000;
 const VISITOR = [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, '0')).join('');
 const COLOURS = ['#2dd4bf', '#fb923c', '#a78bfa', '#facc15', '#60a5fa', '#f472b6', '#4ade80', '#f87171', '#22d3ee', '#c084fc'];
 const colour = (id) => COLOURS[id % COLOURS.length];
@@ -55,7 +55,10 @@ $('.track').addEventListener('change', forget);
 
 // -- the camera ------------------------------------------------------------------------------------------------------
 let stream = null, facing = 'user', starting = 0;
-function say(text, trouble = false) { $('.said').textContent = text; $('.said').classList.toggle('trouble', trouble); }
+function say(text, trouble = false) {
+  if ($('.said').textContent !== text) $('.said').textContent = text; // the same again would be laid out again
+  $('.said').classList.toggle('trouble', trouble);
+}
 
 const CAMERA_TROUBLE = {
   NotAllowedError: () => window.self !== window.top
@@ -91,7 +94,7 @@ async function start() {
   $('.start').disabled = true; $('.stop').disabled = $('.snapshot').disabled = $('.csv').disabled = false;
   forget(); Object.assign(times, {trips: [], answers: [], frames: []});
   say(about ? 'Looking…' : 'Loading the network…');
-  onFrame(); paint(); watch();
+  stale = true; onFrame(); watch();
 }
 function release() {
   if (stream) stream.getTracks().forEach((track) => track.stop());
@@ -126,15 +129,20 @@ $('.turn').addEventListener('click', () => {
 
 // -- asking ----------------------------------------------------------------------------------------------------------
 const times = {trips: [], answers: [], frames: []};
-let inFlight = 0, sent = 0, shown = 0, notBefore = 0, fresh = false, found = null, modelMs = 0;
+let inFlight = 0, sent = 0, shown = 0, answers = 0, notBefore = 0, fresh = false, found = null, modelMs = 0;
+let modest = 0; // until then one request at a time: others wait for the server, too
 
 function onFrame() { // a new picture of the camera is there
   if (!stream) return;
-  const next = () => { fresh = true; keep(times.frames, performance.now()); ask(); onFrame(); };
+  const next = () => {
+    const now = performance.now();
+    fresh = true; keep(times.frames, now); paint(now); readout(now); ask(); onFrame();
+  };
   if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(next); else setTimeout(next, 33);
 }
 async function ask() {
-  if (!stream || !about || !fresh || inFlight >= IN_FLIGHT || performance.now() < notBefore || !video.videoWidth) return;
+  const before = performance.now(), most = before < modest ? 1 : IN_FLIGHT;
+  if (!stream || !about || !fresh || inFlight >= most || before < notBefore || !video.videoWidth) return;
   fresh = false;
   const size = Number($('.size').value), scale = Math.min(1, size / Math.max(video.videoWidth, video.videoHeight));
   small.width = Math.round(video.videoWidth * scale); small.height = Math.round(video.videoHeight * scale);
@@ -142,16 +150,17 @@ async function ask() {
   ink.drawImage(video, 0, 0, small.width, small.height);
   inFlight++;
   const answer = await server.detect_frame({
-    jpeg: small.toDataURL('image/jpeg', .8), visitor: VISITOR, frame: number, model: network.name, size,
+    jpeg: small.toDataURL('image/jpeg', .7), visitor: VISITOR, frame: number, model: network.name, size,
     confidence: Number($('.confidence').value), iou: Number($('.iou').value), classes: wanted, track: $('.track').checked,
   }).catch(() => null);
   inFlight--;
   if (stream !== of || about !== network) return;
   const then = performance.now();
   if (!answer) { notBefore = then + 1000; say('The server does not answer; trying again.', true); setTimeout(ask, 1000); return; }
-  if (answer.busy) { notBefore = then + BACK_OFF_MS; setTimeout(ask, BACK_OFF_MS); return; }
+  if (answer.busy) { notBefore = then + BACK_OFF_MS; modest = then + MODEST_MS; setTimeout(ask, BACK_OFF_MS); return; }
   if (answer.error) { notBefore = then + 1000; say(answer.error, true); setTimeout(ask, 1000); return; }
-  keep(times.trips, then - now); keep(times.answers, then);
+  if (answer.late) { ask(); return; }
+  keep(times.trips, then - now); keep(times.answers, then); answers++;
   modelMs = answer.ms;
   if (number > shown) { shown = number; take(answer, then); }
   ask();
@@ -160,9 +169,9 @@ function keep(list, value) { list.push(value); if (list.length > KEPT) list.shif
 
 // -- what was found --------------------------------------------------------------------------------------------------
 const tracks = new Map(), seen = new Map(); // id -> {points, at, kind}; class id -> set of ids
-function forget() { tracks.clear(); seen.clear(); found = null; tally(); }
+function forget() { tracks.clear(); seen.clear(); found = null; stale = true; tally(); }
 function take(answer, now) {
-  found = {...answer, at: now};
+  found = {...answer, at: now}; stale = true;
   answer.track?.forEach((id, i) => {
     const [x1, y1, x2, y2] = answer.boxes[i], kind = answer.kind[i];
     const track = tracks.get(id) || {points: []};
@@ -208,28 +217,32 @@ function readout(now) {
   const p50 = median(times.trips, .5), p95 = median(times.trips, .95);
   $('.trip').textContent = `${p50.toFixed(0)} / ${p95.toFixed(0)} ms`;
   $('.model-ms').textContent = `${modelMs.toFixed(1)} ms`;
-  Object.assign(element.dataset, {fps: fps.toFixed(1), rate: rate.toFixed(1), p50: p50.toFixed(1), p95: p95.toFixed(1), modelMs: modelMs.toFixed(1)});
+  Object.assign(element.dataset, {fps: fps.toFixed(1), rate: rate.toFixed(1), p50: p50.toFixed(1), p95: p95.toFixed(1), modelMs: modelMs.toFixed(1), answers});
 }
 function place() { // the video's rectangle inside the stage, in CSS pixels
   const w = stage.clientWidth, h = stage.clientHeight, scale = Math.min(w / video.videoWidth, h / video.videoHeight) || 0;
   const vw = video.videoWidth * scale, vh = video.videoHeight * scale;
   return {left: (w - vw) / 2, top: (h - vh) / 2, width: vw, height: vh, w, h};
 }
-function paint() {
-  if (!stream) return;
-  const now = performance.now(), at = place(), ratio = Math.min(2, window.devicePixelRatio || 1);
+let stale = true; // the boxes on the page are not those to be shown; what hides people follows every frame
+for (const event of ['input', 'change']) element.addEventListener(event, () => { stale = true; });
+new ResizeObserver(() => { stale = true; }).observe(stage);
+function paint(now) {
+  const gone = found && now - found.at > GAP_MS;
+  if (!stale && !gone && !hiding()) return;
+  stale = false;
+  const at = place(), ratio = Math.min(2, window.devicePixelRatio || 1);
   if (over.width !== Math.round(at.w * ratio) || over.height !== Math.round(at.h * ratio)) { over.width = Math.round(at.w * ratio); over.height = Math.round(at.h * ratio); }
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, at.w, at.h);
   stage.classList.toggle('veiled', hiding() && (!found || now - found.at > GONE_MS));
-  draw(pen, at, now);
-  readout(now);
-  requestAnimationFrame(paint);
+  if (gone) found = null;
+  draw(pen, at);
 }
 const hiding = () => $('.privacy').checked && about?.classes.includes('person');
-function draw(on, at, now) {
+function draw(on, at) {
   const flip = $('.mirror').checked, X = (x) => at.left + at.width * (flip ? 1 - x : x), Y = (y) => at.top + at.height * y;
-  if (!found || now - found.at > GAP_MS) return;
+  if (!found) return;
   if (hiding()) found.boxes.forEach((box, i) => { if (about.classes[found.kind[i]] === 'person') hide(on, box, X, Y, flip); });
   on.lineWidth = 2; on.lineJoin = 'round';
   if ($('.track').checked) for (const track of tracks.values()) {
@@ -269,7 +282,7 @@ $('.snapshot').addEventListener('click', () => {
   const [w, h] = [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
   if (hiding() && !found) { say('Nothing has been looked at yet, so nobody could be hidden.', true); return; }
   on.save(); if ($('.mirror').checked) { on.translate(w, 0); on.scale(-1, 1); } on.drawImage(video, 0, 0, w, h); on.restore();
-  draw(on, {left: 0, top: 0, width: w, height: h, w, h}, performance.now());
+  draw(on, {left: 0, top: 0, width: w, height: h, w, h});
   save('detections.png', canvas.toDataURL('image/png'));
 });
 $('.csv').addEventListener('click', () => {
