@@ -6,7 +6,7 @@ Nothing here imports torch at import time, so that the page can answer before to
 import functools
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -80,6 +80,39 @@ class Lazy(Generic[Model]):
     @property
     def is_loaded(self) -> bool:
         return self._model is not None
+
+
+class Kept(Generic[Model]):
+    """Models by name, loaded on first use; the `most` that were used last stay in memory.
+
+    Two of one name are never loaded at once, two of different names may be.
+    """
+
+    def __init__(self, most: int):
+        self.most = most
+        self._models: OrderedDict[str, Model] = OrderedDict()
+        self._loading: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()  # of both, held for an instant
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._models
+
+    def get(self, name: str, load: Callable[[], Model]) -> Model:
+        """The model of this name, loaded by `load` where it is not here; what `load` raises goes through."""
+        with self._lock:
+            if name in self._models:
+                self._models.move_to_end(name)
+                return self._models[name]
+            loading = self._loading.setdefault(name, threading.Lock())
+        with loading:
+            if name not in self._models:
+                model = load()
+                with self._lock:
+                    self._models[name] = model
+                    while len(self._models) > self.most:
+                        self._models.popitem(last=False)
+                return model
+        return self.get(name, load)  # loaded while we waited
 
 
 class BusyError(RuntimeError):

@@ -8,10 +8,11 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from tasks import weights
+from tasks import compute, weights
 from tasks.classification import IMAGENET_MODELS
 from tasks.tabs import classification_photos as tab
 from tasks.tabs import models
+from tasks.tabs.picture import sample_pictures
 from tests import hostile
 
 SHIPPED_CARD = weights.FOLDER / "photos.json"
@@ -123,7 +124,7 @@ def test_titles_say_what_is_downloaded() -> None:
 
 
 def test_samples_are_there() -> None:
-    assert len(tab.sample_pictures(tab.SAMPLES)) >= 3
+    assert len(sample_pictures(tab.SAMPLES)) >= 3
 
 
 def test_two_downloaded_networks_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +137,7 @@ def test_two_downloaded_networks_are_kept(monkeypatch: pytest.MonkeyPatch) -> No
         return name
 
     monkeypatch.setattr(PhotoClassifier, "load", load)
-    monkeypatch.setattr(models, "_downloaded", type(models._downloaded)())
+    monkeypatch.setattr(models, "downloaded", compute.Kept(most=2))
     for name in ("resnet50", "vgg16", "resnet50", "efficientnet_b0", "resnet50", "vgg16"):
         assert models.photo_model(name) == name  # type: ignore[comparison-overlap]
     assert loaded == ["resnet50", "vgg16", "efficientnet_b0", "vgg16"]

@@ -82,6 +82,44 @@ def test_device_and_its_name_agree() -> None:
     assert isinstance(compute.bf16_is_native(), bool)
 
 
+def test_the_models_used_last_are_kept() -> None:
+    kept: compute.Kept[str] = compute.Kept(most=2)
+    loaded: list[str] = []
+
+    def get(name: str) -> str:
+        return kept.get(name, lambda: loaded.append(name) or name)  # type: ignore[func-returns-value]
+
+    assert [get(name) for name in "abacab"] == list("abacab")
+    assert loaded == ["a", "b", "c", "b"] and "a" in kept and "c" not in kept
+
+
+def test_a_model_is_loaded_once_and_after_a_failure_again() -> None:
+    kept: compute.Kept[int] = compute.Kept(most=2)
+    loads = []
+
+    def load() -> int:
+        loads.append(1)
+        time.sleep(0.05)
+        if len(loads) == 1:
+            raise OSError("no network")
+        return 7
+
+    got: list[object] = []
+
+    def ask() -> None:
+        try:
+            got.append(kept.get("m", load))
+        except OSError as error:
+            got.append(str(error))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert sorted(map(str, got)) == ["7", "7", "7", "no network"] and len(loads) == 2
+
+
 def test_turns_are_one_at_a_time_and_fair() -> None:
     turns, order, inside = compute.Turns(), [], []
     first_in = threading.Event()

@@ -16,7 +16,7 @@ from tasks import compute, weights
 from tasks.images import ImageError, ImageLike
 from tasks.tabs import card, models
 from tasks.tabs.errors import answering, answering_json
-from tasks.tabs.picture import picture_input
+from tasks.tabs.picture import photo_input, picture_input
 
 HERE = Path(__file__).parent
 MAX_DRAWING = 500_000  # characters of a drawing's data URL; the pad's own are under 20,000
@@ -122,13 +122,7 @@ def build_digits() -> None:
         elem_id="digit-pad",
     )
     with gr.Accordion("Or a picture: upload, paste, or hold a digit on paper to the camera", open=False):
-        picture = picture_input(
-            sources=["upload", "clipboard", "webcam"],
-            label="A digit on paper",
-            height=280,
-            webcam_options=gr.WebcamOptions(mirror=False),
-            elem_id="digit-picture",
-        )
+        picture = photo_input("A digit on paper", (), elem_id="digit-picture", height=280)
         gr.HTML("<p class='lab-lead'>One digit, any pen, plain, ruled or squared paper; the answer appears above.</p>")
     reading = gr.JSON(visible=False)
     read = picture.change(answering(read_picture), picture, reading, api_visibility="private", show_progress="minimal")

@@ -16,7 +16,7 @@ from tasks import compute, images
 from tasks.images import ImageError, ImageLike
 from tasks.tabs import detectors
 from tasks.tabs.errors import answering, sentence
-from tasks.tabs.picture import picture_input, sample_pictures
+from tasks.tabs.picture import photo_input, picture_input
 
 SAMPLES = (
     ("ultralytics", "assets/bus.jpg"),
@@ -153,15 +153,7 @@ def build_pictures() -> None:
     settings = settings_row()
     with gr.Row():
         with gr.Column(scale=4, min_width=300):
-            picture = picture_input(
-                sources=["upload", "clipboard", "webcam"],
-                label="A picture",
-                height=300,
-                webcam_options=gr.WebcamOptions(mirror=False),
-                elem_id="detect-picture",
-            )
-            gr.Examples([[path] for path in sample_pictures(SAMPLES)], picture, label="Or one of these",
-                        api_visibility="private")  # fmt: skip
+            picture = photo_input("A picture", SAMPLES, elem_id="detect-picture")
         with gr.Column(scale=6, min_width=300):
             boxes = gr.Image(label="What was found", format="png", interactive=False, elem_id="detect-boxes",
                              buttons=["download", "fullscreen"], height=420)  # fmt: skip

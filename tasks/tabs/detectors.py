@@ -1,8 +1,6 @@
 """The detectors that the page offers, each loaded on first use and once per process; the turns they are used in."""
 
 import os
-import threading
-from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +11,6 @@ if TYPE_CHECKING:
     from tasks.detection_torchvision import TorchvisionDetector
     from tasks.downloads import Progress
 
-KEPT = 3  # networks kept in memory
 BUNDLED = "digits"
 COCO = {
     "yolo11n": ("YOLO11n", 5),
@@ -28,9 +25,8 @@ COCO = {
 TURNS = compute.Turns(at_once=compute.AT_ONCE)
 """In which cameras, pictures and video files share the processor, frame by frame."""
 
-_loaded: "OrderedDict[str, Detector]" = OrderedDict()
-_lock = threading.Lock()  # of _loaded and _loading, held for an instant
-_loading: dict[str, threading.Lock] = {}
+_loaded: "compute.Kept[Detector]" = compute.Kept(most=3)
+_other: "compute.Kept[TorchvisionDetector]" = compute.Kept(most=1)
 
 
 def own_model() -> Path | None:
@@ -55,43 +51,20 @@ def choices() -> list[dict[str, str | bool]]:
 
 
 def detector(name: str) -> "Detector":
-    """One of `choices` by name; the KEPT used last stay in memory.
+    """One of `choices` by name; the last three stay in memory.
 
     Raises:
         WeightsError: unknown name, missing or damaged file, download impossible.
     """
     if not isinstance(name, str) or name not in {c["name"] for c in choices()}:
         raise weights.WeightsError(f"There is no detector {str(name)[:40]!r} here.")
-    with _lock:
-        if name in _loaded:
-            _loaded.move_to_end(name)
-            return _loaded[name]
     from tasks.detection import Detector
 
-    with _lock:
-        loading = _loading.setdefault(name, threading.Lock())
-    with loading:
-        own = own_model()
-        model = _loaded.get(name) or Detector.load(own if name == "own" and own is not None else name)
-        with _lock:
-            _loaded[name] = model
-            _loaded.move_to_end(name)
-            while len(_loaded) > KEPT:
-                _loaded.popitem(last=False)
-    return model
-
-
-_other: "dict[str, TorchvisionDetector]" = {}
-_other_lock = threading.Lock()
+    return _loaded.get(name, lambda: Detector.load((name == "own" and own_model()) or name))
 
 
 def other(name: str, progress: "Progress | None" = None) -> "TorchvisionDetector":
     """One of torchvision's detectors; the one used last stays in memory. Raises WeightsError."""
     from tasks.detection_torchvision import TorchvisionDetector
 
-    with _other_lock:
-        if name not in _other:
-            model = TorchvisionDetector.load(name, progress)
-            _other.clear()
-            _other[name] = model
-        return _other[name]
+    return _other.get(name, lambda: TorchvisionDetector.load(name, progress))

@@ -18,6 +18,22 @@ def picture_input(**kwargs: Any) -> gr.Image:
     return image
 
 
+def photo_input(label: str, samples: tuple[tuple[str, str], ...], elem_id: str, height: int = 300) -> gr.Image:
+    """A picture input for upload, paste and camera, with `samples` (see `sample_pictures`) below it to try."""
+    picture = picture_input(
+        sources=["upload", "clipboard", "webcam"],
+        label=label,
+        height=height,
+        webcam_options=gr.WebcamOptions(mirror=False),
+        elem_id=elem_id,
+    )
+    if samples:
+        gr.Examples(
+            [[path] for path in sample_pictures(samples)], picture, label="Or one of these", api_visibility="private"
+        )
+    return picture
+
+
 def _undecoded(payload: Any) -> str | bytes | None:
     if payload is None:
         return None
