@@ -89,8 +89,11 @@ class EfficientNetLite0(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(HEAD, n_classes)
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, 3, H, W)
+    def pooled(self, x: Tensor) -> Tensor:  # (B, 3, H, W)
+        """What the linear layer gets, (B, 1280)."""
         x = self.stages(self.stem(x))  # (B, 320, H/32, W/32)
         x = self.neck(x)  # (B, 1280, H/32, W/32)
-        x = F.adaptive_avg_pool2d(x, 1).flatten(1)  # (B, 1280)
-        return self.head(self.dropout(x))  # (B, n_classes)
+        return F.adaptive_avg_pool2d(x, 1).flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, 3, H, W)
+        return self.head(self.dropout(self.pooled(x)))  # (B, n_classes)

@@ -1,0 +1,75 @@
+"""The diffusion models' training: smoke, exact resume, the loss's weights; the recogniser; what is shipped."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tasks import weights
+from tasks.diffusion import DATASETS, DiffusionGenerator, alpha_bars
+from train import diffusion, digits, recogniser
+
+SHIPPED = [name for name in DATASETS if (weights.FOLDER / f"diffusion_{name}.json").is_file()]
+
+
+def test_smoke_with_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    diffusion.main(["--smoke", "--out", str(tmp_path)])
+    card = weights.read_card("diffusion_mnist", tmp_path / "weights")
+    diffusion.main(["--smoke", "--resume", "--out", str(tmp_path)])  # finished: trains no further
+    assert weights.read_card("diffusion_mnist", tmp_path / "weights").sha256 == card.sha256
+    assert card.headline in capsys.readouterr().out
+    assert card.curve[-1]["val_loss"] < card.curve[0]["val_loss"]
+    assert set(card.tables["samplers"]) == {"ddpm", "ddim", "dpm++", "unipc"}
+    generator = DiffusionGenerator.load("mnist", tmp_path / "weights")
+    assert generator.generate(2, 0, 1, n_steps=2).shape == (2, 28, 28)
+
+
+def test_smoke_never_overwrites_what_is_shipped() -> None:
+    for script in (diffusion, recogniser):
+        with pytest.raises(SystemExit):
+            script.main(["--smoke"])
+
+
+def test_an_interrupted_training_ends_the_same(tmp_path: Path) -> None:
+    plan, pictures = diffusion.PLANS["smoke"], digits.synthetic(200)
+    whole = diffusion.train(plan, pictures, 0, tmp_path / "whole", False)
+    diffusion.train(plan, pictures, 0, tmp_path / "cut", False, stop_after=2)
+    resumed = diffusion.train(plan, pictures, 0, tmp_path / "cut", True)
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, resumed.network.state_dict()[name]), name
+
+
+def test_noised_pictures() -> None:
+    bars, x = alpha_bars(), torch.rand(3, 1, 8, 8) * 2 - 1
+    t = torch.tensor([0, 500, 999])
+    x_t, v, weight = diffusion.noised(x, t, bars)
+    a = bars[t].float()[:, None, None, None]
+    torch.testing.assert_close(a.sqrt() * x_t - (1 - a).sqrt() * v, x, atol=1e-5, rtol=1e-5)
+    snr = (bars / (1 - bars))[t].float()
+    torch.testing.assert_close(weight.flatten(), snr.clamp(max=5) / (snr + 1))
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+def test_parameters_are_within_the_budget(name: str) -> None:
+    from tasks.networks.diffusion_unet import DiffusionUNet
+
+    n = sum(p.numel() for p in DiffusionUNet(**diffusion.PLANS[name].config).parameters())
+    assert n <= (3e6 if name == "mnist" else 10e6)
+
+
+def test_recogniser_smoke(tmp_path: Path) -> None:
+    recogniser.main(["--smoke", "--out", str(tmp_path), "--runs", str(tmp_path / "runs")])
+    assert weights.verify("recogniser", tmp_path).metrics[0].value > 90
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_card_is_true(name: str, data_dir: Path) -> None:
+    """The headline: label agreement, of 200 pictures made as the card says."""
+    from tasks.classification import DigitClassifier, PhotoClassifier
+
+    generator = DiffusionGenerator.load(name)
+    classifier = DigitClassifier.load() if name == "mnist" else PhotoClassifier.load("cifar10")
+    images, labels, _ = diffusion.make(generator, 200, "unipc", 10, None)
+    agreement = float((classifier.classify_batch(images).argmax(1) == labels).mean())
+    claimed = generator.card.metrics[0].value / 100
+    assert abs(agreement - claimed) <= 3 * max(claimed * (1 - claimed) / 200, 1e-4) ** 0.5 + 0.005

@@ -1,0 +1,73 @@
+"""Train the recogniser by whose features made digits are compared with real ones; it is used for nothing else.
+
+    python -m train.recogniser    the textbook's network on MNIST, weights/recogniser.safetensors and its card
+
+It trains no generator and judges no label, so what it sees is nobody's aim. Two minutes of two cores.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks import weights
+from tasks.classification import DigitClassifier
+from train import data, digits, report
+from train.digit_measures import test_accuracy
+
+
+def ship(train_set: data.ImageSet, test: data.ImageSet, seed: int, runs: Path, resume: bool, out: Path) -> weights.Card:
+    done = digits.train_textbook(seed, train_set, runs, resume)
+    held_out = min(digits.HELD_OUT, len(train_set) // 5)
+    accuracy = test_accuracy(DigitClassifier(done.network, digits.blank_card(angles=[0])), test)
+    card = weights.Card(
+        name="recogniser",
+        task="measuring",
+        title="Digit recogniser for measuring",
+        architecture="two convolutions with max pooling, a dense layer of 128 (the features) and one of 10",
+        parameters=sum(p.numel() for p in done.network.parameters()),
+        config={},
+        preprocess={"size": 28, "range": [0, 1], "ink": "bright on black"},
+        classes=list(DigitClassifier.LABELS),
+        metrics=[weights.Metric("accuracy", round(accuracy, 2), "%", "test", len(test), "one seed")],
+        data={
+            "name": test.about["name"],
+            "url": test.about["url"],
+            "licence": test.about["licence"],
+            "n": f"{len(train_set) - held_out:,} digits to train on",
+            "held_out": f"{held_out:,} for the curve; {len(test):,} test digits",
+        },
+        training={
+            "command": "python -m train.recogniser",
+            "seed": seed,
+            "minutes": done.minutes,
+            "hardware": report.hardware(),
+            "versions": report.versions(),
+            "commit": weights.commit(),
+        },
+        paper="Heusel et al. 2017 (arXiv 1706.08500) for the distance that is taken of its features",
+        limits="Measures generators; the digit reader of the Classification tab is another network.",
+        curve=done.curve,
+    )
+    return weights.save(done.network, card, out)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder that holds MNIST/raw")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in runs/")
+    parser.add_argument("--out", type=Path, default=weights.FOLDER, help="where weights and card go")
+    parser.add_argument("--runs", type=Path, default=Path("runs") / "recogniser")
+    parser.add_argument("--smoke", action="store_true", help="a few seconds on made-up pictures; needs --out")
+    args = parser.parse_args(arguments)
+    if args.smoke and args.out == weights.FOLDER:
+        parser.error("--smoke would overwrite the real weights: give --out")
+    if args.smoke:
+        train_set, test = digits.synthetic(1200), digits.synthetic(200, seed=1)
+    else:
+        train_set, test = data.mnist(args.data, train=True), data.mnist(args.data, train=False)
+    print(ship(train_set, test, args.seed, args.runs, args.resume, args.out).headline)
+
+
+if __name__ == "__main__":
+    main()
