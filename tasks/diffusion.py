@@ -123,8 +123,8 @@ class DiffusionGenerator:
             ImageError: a setting out of its range.
         """
         guidance = self.guidance if guidance is None else guidance
-        labels = self._checked(n, seed, label, sampler, n_steps, guidance)
-        noise = [torch.Generator().manual_seed(seed * 1_000_003 + k) for k in range(n)]
+        labels = self.checked(n, seed, label, sampler, n_steps, guidance)
+        noise = seeded_noise(n, seed)
         shape = (1, self.channels, self.side, self.side)
         x = torch.cat([torch.randn(shape, generator=g) for g in noise]).to(compute.device())
         return self._sample(x, labels, scheduler(sampler, n_steps), guidance, noise)
@@ -140,9 +140,7 @@ class DiffusionGenerator:
                 v = self.predict(x, t, labels, guidance)
                 x0 = self.x0_of(x, v, t).clamp(-1, 1)
                 x = steps.step(v, t, x, **stochastic).prev_sample
-            yield DiffusionStep(
-                i + 1, len(times), t, float(self.alpha_bars[t]), _to_numpy(x), _to_numpy(x0), ms() / 1000
-            )
+            yield DiffusionStep(i + 1, len(times), t, float(self.alpha_bars[t]), to_numpy(x), to_numpy(x0), ms() / 1000)
 
     def predict(self, x: Tensor, t: int, labels: Tensor, guidance: float) -> Tensor:
         """v at time t; guided: v_none + guidance (v_class - v_none)."""
@@ -176,10 +174,10 @@ class DiffusionGenerator:
             raise ImageError(f"t is a whole number from 0 to {T}; {str(t)[:20]} came.")
         x0 = self.to_tensor(image)
         if t == 0:
-            return _to_numpy(x0)[0]
+            return to_numpy(x0)[0]
         a = float(self.alpha_bars[t - 1])
         eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(seed)).to(x0.device)
-        return _to_numpy(math.sqrt(a) * x0 + math.sqrt(1 - a) * eps)[0]
+        return to_numpy(math.sqrt(a) * x0 + math.sqrt(1 - a) * eps)[0]
 
     def to_tensor(self, image: np.ndarray) -> Tensor:
         """uint8 (H, W) or (H, W, 3) -> float32 (1, C, H, W) in [-1, 1]. Raises ImageError."""
@@ -189,7 +187,7 @@ class DiffusionGenerator:
         x = torch.from_numpy(image.reshape(self.side, self.side, self.channels)).to(compute.device())
         return x.permute(2, 0, 1)[None].float() / 127.5 - 1
 
-    def _checked(
+    def checked(
         self, n: int, seed: int, label: int | Sequence[int] | None, sampler: str, n_steps: int, guidance: float
     ) -> Tensor:
         """int64 (n,): the labels. Raises ImageError."""
@@ -209,11 +207,17 @@ class DiffusionGenerator:
         return torch.tensor(labels, device=compute.device())
 
 
+def seeded_noise(n: int, seed: int) -> list[torch.Generator]:
+    """One source of noise a picture, so that picture k does not depend on n."""
+    return [torch.Generator().manual_seed(seed * 1_000_003 + k) for k in range(n)]
+
+
 def to_uint8(x: np.ndarray) -> np.ndarray:
     """float (n, H, W, C) in [-1, 1] -> uint8 (n, H, W), or (n, H, W, 3) for three channels."""
     out = ((x.clip(-1, 1) + 1) * 127.5).round().astype(np.uint8)
     return out[..., 0] if out.shape[-1] == 1 else out
 
 
-def _to_numpy(x: Tensor) -> np.ndarray:
+def to_numpy(x: Tensor) -> np.ndarray:
+    """(n, C, H, W) -> float32 (n, H, W, C)."""
     return np.ascontiguousarray(x.permute(0, 2, 3, 1).float().cpu().numpy())

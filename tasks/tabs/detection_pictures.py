@@ -30,10 +30,9 @@ HINT = "<p class='lab-lead'>Give it a picture, or click one of the examples.</p>
 Columns = ("class", "confidence", "left", "top", "right", "bottom")
 
 
-def prepare(picture: ImageLike | list[str], name: str) -> None:
-    """Load the chosen network, with its download if need be. Raises WeightsError."""
-    if picture:
-        detectors.detector(name)
+def prepare(picture: ImageLike | list[str], name: str) -> Any:
+    """Load the chosen network, with its download if need be; say if the IoU slider acts. Raises WeightsError."""
+    return gr.update(visible=detectors.detector(name).needs_nms) if picture else gr.skip()
 
 
 def find(picture: ImageLike, name: str, confidence: float, iou: float, size: int) -> tuple[Any, str, Any]:
@@ -142,7 +141,7 @@ def settings_row() -> list[Any]:
     offered = detectors.choices()
     with gr.Row():
         model = gr.Dropdown([(str(c["title"]), str(c["name"])) for c in offered], value=str(offered[0]["name"]),
-                            label="Model", filterable=False)  # fmt: skip
+                            label="Model", filterable=False, min_width=300)  # fmt: skip
         confidence = gr.Slider(0.05, 0.95, 0.25, step=0.05, label="Confidence", min_width=160)
         iou = gr.Slider(0.1, 0.95, 0.7, step=0.05, label="Overlap kept (IoU)", min_width=160)
         size = gr.Dropdown([320, 416, 640], value=640, label="Input size, px", filterable=False, min_width=120)
@@ -166,7 +165,7 @@ def build_pictures() -> None:
         lines = gr.HTML(elem_id="detect-lines")
     for given, work, outputs in ((picture, find, [boxes, said, table]), (files, find_in_all, [gallery, lines])):
         prepared = gr.on(
-            [given.change, *(s.change for s in settings)], answering(prepare), [given, settings[0]], None,
+            [given.change, *(s.change for s in settings)], answering(prepare), [given, settings[0]], settings[2],
             show_progress_on=outputs[0], trigger_mode="always_last", concurrency_id="downloads",
             api_visibility="private",
         )  # fmt: skip

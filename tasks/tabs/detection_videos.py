@@ -45,11 +45,11 @@ def stop(request: gr.Request) -> None:
     stop_of(str(request.session_hash)).set()
 
 
-def prepare(path: str | None, name: str) -> None:
-    """Load the chosen network, with its download if need be. Raises WeightsError."""
+def prepare(path: str | None, name: str) -> Any:
+    """Load the chosen network, with its download if need be; say if the IoU slider acts. Raises WeightsError."""
     if path is None:
         raise ImageError("No video came. Upload one first.")
-    detectors.detector(name)
+    return gr.update(visible=detectors.detector(name).needs_nms)
 
 
 def find_in_video(
@@ -149,7 +149,7 @@ def build_videos() -> None:
             )
             table = gr.File(label="All boxes (CSV)", interactive=False)
     plot = gr.LinePlot(x="second", y="count", color="class", label="In the picture, over time", height=240)
-    prepared = start.click(answering(prepare), [video, settings[0]], None, show_progress_on=said,
+    prepared = start.click(answering(prepare), [video, settings[0]], settings[2], show_progress_on=said,
                            concurrency_id="downloads", api_visibility="private")  # fmt: skip
     prepared.success(
         answering_steps(find_in_video), [video, *settings], [said, boxes, plot, table], show_progress="hidden",
