@@ -161,6 +161,7 @@ class PhotoClassifier:
         normalise: those pixels -> what goes into the network.
         view: share of the square's side that `see` keeps.
         mirror: read the photo's mirror image too and average the logits.
+        temperature: of the softmax (Guo et al. 2017).
     """
 
     def __init__(
@@ -175,11 +176,13 @@ class PhotoClassifier:
         view: float = 1.0,
         mirror: bool = False,
         card: weights.Card | None = None,
+        temperature: float = 1.0,
     ):
         self.name, self.title, self.classes, self.view, self.card = name, title, classes, view, card
         network.eval().requires_grad_(False).to(compute.device())
         self.network = network.to(memory_format=torch.channels_last)
         self._see, self._normalise, self._cam, self.mirror = see, normalise, cam, mirror
+        self.temperature = temperature
 
     @classmethod
     def load(
@@ -192,7 +195,8 @@ class PhotoClassifier:
         """
         if name == "cifar10":
             network, card = weights.load("photos", EfficientNetLite0, folder)
-            return cls.of_lite0(network, tuple(card.classes), int(card.preprocess["size"]), card)
+            temperature = float(card.preprocess.get("temperature", 1.0))
+            return cls.of_lite0(network, tuple(card.classes), int(card.preprocess["size"]), card, temperature)
         if name not in IMAGENET_MODELS:
             known = ", ".join(("cifar10", *IMAGENET_MODELS))
             raise weights.WeightsError(f"There is no photo model {str(name)[:40]!r}; there are {known}.")
@@ -200,11 +204,13 @@ class PhotoClassifier:
 
     @classmethod
     def of_lite0(
-        cls, network: nn.Module, classes: tuple[str, ...], size: int, card: weights.Card | None = None
-    ) -> "PhotoClassifier":
+        cls, network: nn.Module, classes: tuple[str, ...], size: int, card: weights.Card | None = None,
+        temperature: float = 1.0,
+    ) -> "PhotoClassifier":  # fmt: skip
         """A network for CIFAR-10's 32 px photos, which it gets enlarged to `size` px, as they are and mirrored."""
         return cls("cifar10", card.title if card else "EfficientNet-Lite0", network, classes, to_32,
-                   lambda x: enlarge_and_normalise(x, size), LITE0_CAM, mirror=True, card=card)  # fmt: skip
+                   lambda x: enlarge_and_normalise(x, size), LITE0_CAM, mirror=True, card=card,
+                   temperature=temperature)  # fmt: skip
 
     @classmethod
     def _load_imagenet(cls, name: str, progress: downloads.Progress | None) -> "PhotoClassifier":
@@ -247,7 +253,7 @@ class PhotoClassifier:
 
     def _logits(self, x: Tensor) -> Tensor:
         logits = self.network(x)
-        return (logits + self.network(x.flip(3))) / 2 if self.mirror else logits
+        return ((logits + self.network(x.flip(3))) / 2 if self.mirror else logits) / self.temperature
 
     @torch.inference_mode()
     def seen(self, image: ImageLike) -> np.ndarray:
@@ -315,9 +321,8 @@ def central_square(image: ImageLike) -> Image.Image:
 
 def square(x: Tensor) -> Tensor:
     """The central square: (B, 3, H, W) -> (B, 3, S, S), S = min(H, W)."""
-    h, w = x.shape[-2:]
-    s = min(h, w)
-    top, left = (h - s) // 2, (w - s) // 2
+    s = min(x.shape[-2:])
+    top, left = (x.shape[-2] - s) // 2, (x.shape[-1] - s) // 2
     return x[..., top : top + s, left : left + s]
 
 
