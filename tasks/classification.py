@@ -181,8 +181,7 @@ class PhotoClassifier:
         self.name, self.title, self.classes, self.view, self.card = name, title, classes, view, card
         network.eval().requires_grad_(False).to(compute.device())
         self.network = network.to(memory_format=torch.channels_last)
-        self._see, self._normalise, self._cam, self.mirror = see, normalise, cam, mirror
-        self.temperature = temperature
+        self._see, self._normalise, self._cam, self.mirror, self.temperature = see, normalise, cam, mirror, temperature
 
     @classmethod
     def load(
@@ -195,8 +194,8 @@ class PhotoClassifier:
         """
         if name == "cifar10":
             network, card = weights.load("photos", EfficientNetLite0, folder)
-            temperature = float(card.preprocess.get("temperature", 1.0))
-            return cls.of_lite0(network, tuple(card.classes), int(card.preprocess["size"]), card, temperature)
+            sees = card.preprocess
+            return cls.of_lite0(network, tuple(card.classes), int(sees["size"]), card, sees.get("temperature", 1.0))
         if name not in IMAGENET_MODELS:
             known = ", ".join(("cifar10", *IMAGENET_MODELS))
             raise weights.WeightsError(f"There is no photo model {str(name)[:40]!r}; there are {known}.")
@@ -306,8 +305,7 @@ class PhotoClassifier:
         return np.asarray(photo.resize((480, 480), Image.Resampling.BICUBIC, box))
 
     def _prepare(self, photos: np.ndarray) -> Tensor:
-        x = self._normalise(self._see(square(_to_tensor(photos))))
-        return x.contiguous(memory_format=torch.channels_last)
+        return self._normalise(self._see(square(_to_tensor(photos)))).contiguous(memory_format=torch.channels_last)
 
 
 def central_square(image: ImageLike) -> Image.Image:
