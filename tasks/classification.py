@@ -194,8 +194,7 @@ class PhotoClassifier:
         """
         if name == "cifar10":
             network, card = weights.load("photos", EfficientNetLite0, folder)
-            sees = card.preprocess
-            return cls.of_lite0(network, tuple(card.classes), int(sees["size"]), card, sees.get("temperature", 1.0))
+            return cls.of_lite0(network, tuple(card.classes), int(card.preprocess["size"]), card)
         if name not in IMAGENET_MODELS:
             known = ", ".join(("cifar10", *IMAGENET_MODELS))
             raise weights.WeightsError(f"There is no photo model {str(name)[:40]!r}; there are {known}.")
@@ -203,10 +202,10 @@ class PhotoClassifier:
 
     @classmethod
     def of_lite0(
-        cls, network: nn.Module, classes: tuple[str, ...], size: int, card: weights.Card | None = None,
-        temperature: float = 1.0,
-    ) -> "PhotoClassifier":  # fmt: skip
+        cls, network: nn.Module, classes: tuple[str, ...], size: int, card: weights.Card | None = None
+    ) -> "PhotoClassifier":
         """A network for CIFAR-10's 32 px photos, which it gets enlarged to `size` px, as they are and mirrored."""
+        temperature = float(card.preprocess.get("temperature", 1.0)) if card else 1.0
         return cls("cifar10", card.title if card else "EfficientNet-Lite0", network, classes, to_32,
                    lambda x: enlarge_and_normalise(x, size), LITE0_CAM, mirror=True, card=card,
                    temperature=temperature)  # fmt: skip
@@ -320,7 +319,7 @@ def central_square(image: ImageLike) -> Image.Image:
 def square(x: Tensor) -> Tensor:
     """The central square: (B, 3, H, W) -> (B, 3, S, S), S = min(H, W)."""
     s = min(x.shape[-2:])
-    top, left = (x.shape[-2] - s) // 2, (x.shape[-1] - s) // 2
+    top, left = ((side - s) // 2 for side in x.shape[-2:])
     return x[..., top : top + s, left : left + s]
 
 

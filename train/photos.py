@@ -186,7 +186,9 @@ def as_stored(network: nn.Module) -> EfficientNetLite0:
 
 def classifier_of(network: nn.Module, size: int, temperature: float = 1.0) -> PhotoClassifier:
     """The app's own handler around a network just trained."""
-    return PhotoClassifier.of_lite0(as_stored(network), data.CIFAR10_CLASSES, size, None, temperature)
+    classifier = PhotoClassifier.of_lite0(as_stored(network), data.CIFAR10_CLASSES, size)
+    classifier.temperature = temperature
+    return classifier
 
 
 def fitted_temperature(classifier: PhotoClassifier, held_out: data.ImageSet) -> float:
