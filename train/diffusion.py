@@ -55,7 +55,7 @@ PLANS = {
         epochs=10, batch=128, lr=2e-3, ema=0.9995, mirror=False, guidance=1.5, n_measured=10_000,
     ),
     "cifar10": Plan(
-        {"channels": 3, "side": 32, "n_classes": 10, "widths": [96, 160, 192], "layers": 2, "attention": True,
+        {"channels": 3, "side": 32, "n_classes": 10, "widths": [56, 80, 128], "layers": 2, "attention": True,
          "dropout": 0.1},
         epochs=60, batch=64, lr=6e-4, ema=0.9998, mirror=True, guidance=1.5, n_measured=10_000,
     ),
