@@ -40,7 +40,8 @@ def choices() -> list[dict[str, str | bool]]:
     offered: list[dict[str, str | bool]] = []
     own = own_model()
     if own is not None:
-        offered.append({"name": "own", "title": f"{own.stem} · this server's own", "bundled": False, "download": False})
+        title = f"{own.stem.removesuffix('_openvino_model')} · this server's own"
+        offered.append({"name": "own", "title": title, "bundled": False, "download": False})
     if (weights.FOLDER / "detector.json").is_file():
         title = "Handwritten digits · bundled, trained here"
         offered.append({"name": BUNDLED, "title": title, "bundled": True, "download": False})
