@@ -213,21 +213,17 @@ def ship(
         preprocess={"size": plan.config["side"], "range": [-1, 1], "guidance": plan.guidance},
         classes=list(names),
         metrics=[],
-        data={
-            "name": test.about["name"],
-            "url": test.about["url"],
-            "licence": test.about["licence"],
-            "n": f"{len(fit_set):,} training pictures",
-            "held_out": f"{len(val_set):,} for the curve; compared with {len(test):,} test pictures",
-        },
-        training={
-            "command": f"python -m train.diffusion --data-set {name}",
-            "seed": seed,
-            "minutes": done.minutes,
-            "hardware": report.hardware(),
-            "versions": report.versions((*report.PACKAGES, "diffusers")),
-            "commit": weights.commit(),
-        },
+        data=report.about_data(
+            test,
+            f"{len(fit_set):,} training pictures",
+            f"{len(val_set):,} for the curve; compared with {len(test):,} test pictures",
+        ),
+        training=report.about_training(
+            f"python -m train.diffusion --data-set {name}",
+            seed,
+            done.minutes,
+            (*report.PACKAGES, "diffusers"),
+        ),
         paper="Ho, Jain, Abbeel 2020, arXiv 2006.11239; Nichol and Dhariwal 2021; Salimans and Ho 2022; Ho and "
         "Salimans 2022; Hang et al. 2023; Zhao et al. 2023 (UniPC).",
         limits="Makes pictures of its ten classes at its own small size and nothing else.",

@@ -206,21 +206,16 @@ def ship(
         preprocess=preprocess,
         classes=list(DigitClassifier.LABELS),
         metrics=metrics,
-        data={
-            "name": test.about["name"],
-            "url": test.about["url"],
-            "licence": test.about["licence"],
-            "n": f"{n_train - len(held_out):,} digits to train on",
-            "held_out": f"{len(held_out):,} for curve, angles and temperature; {len(test):,} test digits",
-        },
-        training={
-            "command": "python -m train.digits",
-            "seed": first,
-            "minutes": sum(done.minutes for done in fits.values()),  # of one thread
-            "hardware": report.hardware(),
-            "versions": report.versions(),
-            "commit": weights.commit(),
-        },
+        data=report.about_data(
+            test,
+            f"{n_train - len(held_out):,} digits to train on",
+            f"{len(held_out):,} for curve, angles and temperature; {len(test):,} test digits",
+        ),
+        training=report.about_training(
+            "python -m train.digits",
+            first,
+            sum(done.minutes for done in fits.values()),
+        ),  # of one thread
         paper="LeCun, Bottou, Bengio, Haffner 1998; Simonyan and Zisserman 2015; Ioffe and Szegedy 2015; "
         "Ciresan, Meier, Schmidhuber 2012; Huang et al. 2017.",
         limits="One digit at a time, written by hand; printed digits and letters are read as the digit they resemble.",

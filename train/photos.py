@@ -245,21 +245,14 @@ def ship(
             weights.Metric("time for one photo", round(milliseconds(classifier, test.images[0]), 2), "ms", "test", 1,
                            f"median of 30, {report.hardware()}"),
         ],
-        data={
-            "name": test.about["name"],
-            "url": test.about["url"],
-            "licence": test.about["licence"],
-            "n": f"{len(photos) - len(val_set):,} training photos",
-            "held_out": f"{len(val_set):,} of the training photos for curve and temperature; {n:,} test photos",
-        },
-        training={
-            "command": "python -m train.photos",
-            "seed": seed,
-            "minutes": ours.minutes,
-            "hardware": report.hardware(),
-            "versions": report.versions(),
-            "commit": weights.commit(),
-        },
+        data=report.about_data(
+            test,
+            f"{len(photos) - len(val_set):,} training photos",
+            f"{len(val_set):,} of the training photos for curve and temperature; {n:,} test photos",
+        ),
+        training=report.about_training(
+            "python -m train.photos", seed, ours.minutes,
+        ),
         paper="Tan and Le 2019, EfficientNet, arXiv 1905.11946; Selvaraju et al. 2017, Grad-CAM, arXiv 1610.02391",
         limits="Knows ten classes and picks one of them for anything; sees the central square as 32 x 32 px; learnt "
         "from photos that show one whole object each.",

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tasks import weights
+from train import data
+
 PACKAGES = ("torch", "torchvision", "numpy", "accelerate")
 
 
@@ -41,6 +44,26 @@ def versions(packages: tuple[str, ...] = PACKAGES) -> str:
         except PackageNotFoundError:
             continue
     return ", ".join(found)
+
+
+def about_data(test: data.ImageSet, n: str, held_out: str) -> dict[str, str]:
+    """A card's `data`: where it comes from, how much was trained on, what was kept back."""
+    source = {key: test.about[key] for key in ("name", "url", "licence")}
+    return {**source, "n": n, "held_out": held_out}
+
+
+def about_training(
+    command: str, seed: int, minutes: float, packages: tuple[str, ...] = PACKAGES
+) -> dict[str, str | int | float]:
+    """A card's `training`: how to do it again, and on what it was done."""
+    return {
+        "command": command,
+        "seed": seed,
+        "minutes": minutes,
+        "hardware": hardware(),
+        "versions": versions(packages),
+        "commit": weights.commit(),
+    }
 
 
 def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
