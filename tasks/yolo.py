@@ -163,12 +163,17 @@ class TorchEngine:
         return raw
 
 
+_importing = threading.Lock()
+
+
 def load_engine(file: Path) -> Engine:
     """The fastest engine for a .pt file or an exported folder.
 
     Raises:
         WeightsError: missing, damaged, no detector.
     """
+    with _importing:  # it imports in a circle: two threads that are the first at once would see half of it
+        import ultralytics.utils.nms  # noqa: F401
     if file.is_dir():
         return OpenVinoEngine(file)
     network = read_checkpoint(file)
