@@ -106,6 +106,7 @@ def train(
         weight_decay=0.01,
         ema=plan.ema,
         clip=1.0,
+        channels_last=False,
         seed=seed,
     )
     order = data.Shuffled(len(images), batch, seed)
@@ -122,7 +123,6 @@ def train(
 
     def loss(model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         x_t, v, weight, t, label = batch
-        x_t = x_t.contiguous(memory_format=torch.channels_last)
         return (weight * (model(x_t, t, label).float() - v) ** 2).mean()
 
     fixed = torch.Generator().manual_seed(0)

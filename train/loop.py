@@ -38,6 +38,7 @@ class Recipe:
     ema: float | None = None  # decay of the moving average of the weights
     clip: float | None = None  # largest gradient norm
     bf16: bool | None = None  # None: where the processor computes bf16 natively
+    channels_last: bool = True  # memory format of the kernels; group norms are slower in it than what it saves
     seed: int = 0
 
     def lr_at(self, step: int) -> float:
@@ -90,7 +91,8 @@ def fit(
     accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no", log_with="tensorboard", project_dir=str(run))
     accelerator.init_trackers("curves")
     rank, world = accelerator.process_index, accelerator.num_processes
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if recipe.channels_last:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(_parameter_groups(network, recipe), lr=recipe.lr)
     model, optimizer = accelerator.prepare(network, optimizer)
     bare: nn.Module = accelerator.unwrap_model(model)
