@@ -20,9 +20,9 @@ from tasks.tabs.startup import without_interface_files
 with without_interface_files():
     import gradio as gr
 
-from tasks.tabs import about, classification, detection, header, start, theme
+from tasks.tabs import about, classification, detection, diffusion, header, start, theme
 
-TABS = (start, classification, detection, about)
+TABS = (start, classification, detection, diffusion, about)
 """The tabs in the order shown; each module has TITLE and build_tab()."""
 
 HOUR = 3600

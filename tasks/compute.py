@@ -4,6 +4,7 @@ Nothing here imports torch at import time, so that the page can answer before to
 """
 
 import functools
+import os
 import threading
 import time
 from collections import OrderedDict, deque
@@ -46,6 +47,18 @@ def device_name() -> str:
         return "Apple GPU"
     n = torch.get_num_threads()
     return f"CPU, {n} thread{'s' if n != 1 else ''}"
+
+
+def use_all_cores() -> None:
+    """Let the calling thread compute on all cores; other threads keep theirs (app.py: one each)."""
+    import torch
+
+    default = torch.get_num_threads()
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
+    # OpenMP's number is the calling thread's own; torch also remembers it for threads that are yet to come
+    reset = threading.Thread(target=torch.set_num_threads, args=(default,))
+    reset.start()
+    reset.join()
 
 
 @functools.cache

@@ -6,6 +6,7 @@ from tasks.compute import Kept, Lazy
 
 if TYPE_CHECKING:
     from tasks.classification import DigitClassifier, PhotoClassifier
+    from tasks.diffusion import DiffusionGenerator
     from tasks.downloads import Progress
 
 
@@ -47,3 +48,13 @@ def photo_model(name: str, progress: "Progress | None" = None) -> "PhotoClassifi
     from tasks.classification import PhotoClassifier
 
     return downloaded.get(str(name)[:40], lambda: PhotoClassifier.load(name, progress=progress))
+
+
+diffusion: "Kept[DiffusionGenerator]" = Kept(most=2)
+
+
+def diffusion_generator(data_set: str) -> "DiffusionGenerator":
+    """The diffusion model of "mnist" or "cifar10". Raises WeightsError."""
+    from tasks.diffusion import DiffusionGenerator
+
+    return diffusion.get(str(data_set)[:40], lambda: DiffusionGenerator.load(data_set))

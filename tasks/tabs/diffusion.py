@@ -1,0 +1,23 @@
+"""Diffusion: pictures out of noise, one step at a time, seen, scrubbed and steered."""
+
+import gradio as gr
+
+from tasks.tabs import card
+from tasks.tabs.diffusion_generate import available, build_generate, build_samplers
+
+TITLE = "Diffusion"
+LEAD = (
+    "<p class='lab-lead'>A network learnt one thing only: to see, in a picture drowned in noise, the picture. Start from "
+    "nothing but noise, take a little of it away, look again, and a picture that never was comes out.</p>"
+)
+
+
+def build_tab() -> None:
+    gr.HTML(LEAD)
+    with gr.Tabs():
+        with gr.Tab("Generate", id="generate"):
+            build_generate()
+        with gr.Tab("Samplers side by side", id="samplers"):
+            build_samplers()
+    for name in available().values():
+        card.show_card(f"diffusion_{name}")
