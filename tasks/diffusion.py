@@ -159,6 +159,20 @@ class DiffusionGenerator:
         a = float(self.alpha_bars[t])
         return math.sqrt(a) * x - math.sqrt(1 - a) * v
 
+    def inpaint(self, image: np.ndarray, mask: np.ndarray, n: int, seed: int, **settings: Any) -> np.ndarray:
+        """`image` with what `mask` (bool (H, W)) hides filled in n ways; see `diffusion_restore.inpaint`."""
+        from tasks import diffusion_restore
+
+        *_, last = diffusion_restore.inpaint(self, image, mask, n, seed, **settings)
+        return to_uint8(last.x_t)
+
+    def super_resolve(self, small: np.ndarray, n: int, seed: int, **settings: Any) -> np.ndarray:
+        """n pictures that `small` may have come from: as `diffusion_restore.super_resolve`, the result only."""
+        from tasks import diffusion_restore
+
+        *_, last = diffusion_restore.super_resolve(self, small, n, seed, **settings)
+        return to_uint8(last.x_t)
+
     def forward_process(self, image: np.ndarray, t: int, seed: int = 0) -> np.ndarray:
         """q(x_t | x_0) in closed form.
 

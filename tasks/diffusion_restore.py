@@ -17,6 +17,9 @@ from tasks import compute
 from tasks.diffusion import DiffusionGenerator, DiffusionStep, T, seeded_noise, to_numpy
 from tasks.images import ImageError
 
+PROJECTIONS = 20
+"""Rounds in which a picture is brought to given means within its range."""
+
 
 def inpaint(
     generator: DiffusionGenerator,
@@ -83,8 +86,11 @@ def super_resolve(
     noise = seeded_noise(n, seed)
 
     def agree(x0: Tensor) -> Tensor:
-        """The nearest picture whose means are y: what the network knows of them is replaced, the rest stays."""
-        return x0 + F.interpolate(y - F.avg_pool2d(x0, side // h), scale_factor=side // h, mode="nearest")
+        """Near x0, within [-1, 1], with the means y: DDNM's projection and the clipping, in turn until both hold."""
+        for _ in range(PROJECTIONS):
+            off = y - F.avg_pool2d(x0, side // h)
+            x0 = (x0 + F.interpolate(off, scale_factor=side // h, mode="nearest")).clamp(-1, 1)
+        return x0
 
     start = _noise(generator, noise)
     return _steps(generator, start, times(n_steps), labels, guidance, noise, on_x0=agree)

@@ -4,11 +4,12 @@ import gradio as gr
 
 from tasks.tabs import card
 from tasks.tabs.diffusion_generate import available, build_generate, build_samplers
+from tasks.tabs.diffusion_steer import build_enlarge, build_forward, build_inpaint
 
 TITLE = "Diffusion"
 LEAD = (
-    "<p class='lab-lead'>A network learnt one thing only: to see, in a picture drowned in noise, the picture. Start from "
-    "nothing but noise, take a little of it away, look again, and a picture that never was comes out.</p>"
+    "<p class='lab-lead'>A network learnt one thing only: to see, in a picture drowned in noise, the picture. Start "
+    "from nothing but noise, take a little of it away, look again, and a picture that never was comes out.</p>"
 )
 
 
@@ -17,6 +18,12 @@ def build_tab() -> None:
     with gr.Tabs():
         with gr.Tab("Generate", id="generate"):
             build_generate()
+        with gr.Tab("Forward and back", id="forward"):
+            build_forward()
+        with gr.Tab("Inpaint", id="inpaint"):
+            build_inpaint()
+        with gr.Tab("Super-resolve", id="enlarge"):
+            build_enlarge()
         with gr.Tab("Samplers side by side", id="samplers"):
             build_samplers()
     for name in available().values():

@@ -1,4 +1,4 @@
-"""Diffusion's steps as the film player shows them: pictures, the formula with this step's numbers, the schedule's chart."""
+"""Diffusion's steps as the film player shows them: pictures, the formula with its numbers, the schedule's chart."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -110,9 +110,9 @@ def chart() -> str:
     return (
         f"<svg class='lab-curve' viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='Share of the picture and noise "
         f"level over the time t'>{marks}{lines}<circle class='dot' r='6'/><circle class='dot' r='6'/>"
-        f"<text x='{_x(345):.0f}' y='{_y(0.84):.0f}' text-anchor='end' style='fill:var(--lab-accent)'>ᾱ<tspan dy='3' "
+        f"<text x='{_x(640):.0f}' y='{_y(0.1):.0f}' style='fill:var(--lab-accent)'>ᾱ<tspan dy='3' "
         f"font-size='8'>t</tspan><tspan dy='-3'>, the picture’s share</tspan></text>"
-        f"<text x='{_x(985):.0f}' y='{_y(0.84):.0f}' style='fill:var(--lab-second)'>noise level "
+        f"<text x='{_x(975):.0f}' y='{_y(0.82):.0f}' style='fill:var(--lab-second)'>noise level "
         f"√(1−ᾱ)</text><text x='{(LEFT + WIDTH - RIGHT) / 2}' y='{HEIGHT - 4}' text-anchor='middle'>t, from pure noise "
         "to the picture</text></svg>"
     )

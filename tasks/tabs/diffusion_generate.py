@@ -169,7 +169,7 @@ def build_generate() -> None:
                                  info="1 = none; more = surer of its class, less varied")  # fmt: skip
             go = gr.Button("Generate", variant="primary", elem_id="diffusion-go")
         with gr.Column(scale=5, min_width=300):
-            player = film(diffusion_frames.PANELS, "diffusion-film", "Press Generate: every step appears as it is computed.",
+            player = film(diffusion_frames.PANELS, "diffusion-film", "Press Generate: each step shows as it is made.",
                           chart=diffusion_frames.chart())  # fmt: skip
     data_set.change(lambda name: gr.Dropdown(class_choices(name), value=IN_TURN), data_set, asked,
                     api_visibility="private", show_progress="hidden")  # fmt: skip
