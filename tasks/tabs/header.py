@@ -31,6 +31,12 @@ def warm_up() -> None:
             _state.update(state="broken", text="A model is missing or damaged; its tab says which. The others work.")
         else:
             _state.update(state="ready")
+        try:  # not waited for: its tab is not the first that is opened, and its library takes seconds to import
+            models.diffusion_generator("mnist")
+        except weights.WeightsError as error:
+            log.warning("%s", error)
+        except Exception:
+            log.exception("warm-up")
 
 
 def _warm_digits() -> None:

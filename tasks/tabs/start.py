@@ -22,6 +22,10 @@ LINES = (
         "The same on photos, one or many, and on video files in the tab beside it.",
     ),
     (
+        "Diffusion/Generate",
+        "Watch digits appear out of noise, one step at a time; scrub back and forth, fill holes, raise resolution.",
+    ),
+    (
         "About",
         "Every model with what it was trained on, what it scores and the command that trains it again.",
     ),
