@@ -5,6 +5,7 @@ Ho et al. 2020 (DDPM, arXiv 2006.11239). Training and sampling use the paper's s
 diffusers' schedulers. Weights by `train/diffusion.py`.
 """
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ MAX_STEPS, MAX_PICTURES = T, 64
 DATASETS = ("mnist", "cifar10")
 
 
+@functools.cache  # the page asks for it at every step
 def alpha_bars() -> Tensor:
     """float64 (T,): alpha_bar_t of the squared-cosine schedule (Nichol and Dhariwal 2021, eq. 17), betas at most 0.999.
 
@@ -85,7 +87,8 @@ class DiffusionGenerator:
     """Makes pictures of a class out of noise."""
 
     def __init__(self, network: nn.Module, card: weights.Card):
-        self.network = network.eval().to(compute.device()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.eval().to(compute.device())  # its group norms are slower in channels_last
+        self.bf16 = compute.bf16_is_native()  # 1.4 times faster; label agreement and distance are measured with it
         self.card = card
         self.classes = tuple(card.classes)
         self.channels, self.side = int(card.config["channels"]), int(card.config["side"])
@@ -146,11 +149,12 @@ class DiffusionGenerator:
         """v at time t; guided: v_none + guidance (v_class - v_none)."""
         n = len(x)
         time_step = torch.full((n,), t, device=x.device)
-        if guidance == 1 or bool((labels == len(self.classes)).all()):
-            v: Tensor = self.network(x, time_step, labels)
-            return v
-        none = torch.full_like(labels, len(self.classes))
-        both = self.network(torch.cat([x, x]), time_step.repeat(2), torch.cat([labels, none]))
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
+            if guidance == 1 or bool((labels == len(self.classes)).all()):
+                v: Tensor = self.network(x, time_step, labels).float()
+                return v
+            none = torch.full_like(labels, len(self.classes))
+            both = self.network(torch.cat([x, x]), time_step.repeat(2), torch.cat([labels, none])).float()
         with_class, without = both.chunk(2)
         return torch.lerp(without, with_class, guidance)
 
