@@ -20,9 +20,21 @@ from tasks.tabs.startup import without_interface_files
 with without_interface_files():
     import gradio as gr
 
-from tasks.tabs import about, classification, detection, diffusion, header, start, theme
+from tasks.tabs import (
+    about,
+    classification,
+    compare,
+    denoising,
+    detection,
+    diffusion,
+    gan,
+    header,
+    segmentation,
+    start,
+    theme,
+)
 
-TABS = (start, classification, detection, diffusion, about)
+TABS = (start, classification, detection, segmentation, denoising, gan, diffusion, compare, about)
 """The tabs in the order shown; each module has TITLE and build_tab()."""
 
 HOUR = 3600

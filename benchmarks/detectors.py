@@ -1,18 +1,27 @@
 """The same YOLO weights by different libraries: milliseconds and mean average precision; and through ultralytics' val.
 
-    python -m benchmarks.detectors --yolo PATH --coco128 DIR [--pictures 128]
+    python -m benchmarks.detectors [--yolo PATH] [--data DIR] [--pictures N]
 
-PATH: YOLO weights of COCO's classes, a .pt file (then PyTorch fp32, bf16 + channels_last, OpenVINO and, where the
-packages onnx and onnxruntime are, ONNX Runtime are compared) or an OpenVINO folder (that alone). DIR: COCO128 in YOLO's
-layout; its mAP is inflated for weights that were trained on COCO, and good for comparing. Writes
-benchmarks/results/detectors.csv.
+Two networks. The bundled digit detector on its 2,000 test scenes: PyTorch fp32, bf16 + channels_last, OpenVINO, and
+ONNX Runtime where the packages onnx, onnxslim and onnxruntime are. PATH, YOLO weights of COCO's classes (a .pt file, or
+an OpenVINO folder, for which there is OpenVINO alone) on COCO128, whose mAP is inflated for weights that were trained
+on COCO, and good for comparing; default: IMAGE_LAB_YOLO, else ../shared/weights/. DIR holds `coco128/` and `MNIST/`.
+
+Every picture goes through all engines, one after the other, before the next one, so that a slow moment of the machine
+hits all of them. Writes benchmarks/results/detectors.csv: ms is the median for one picture at a time, from the pixels
+to the boxes; per_second is what two threads get together, as with two cameras.
 """
 
 import argparse
+import os
 import shutil
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +29,25 @@ import numpy as np
 import torch
 
 from benchmarks.results import record
-from tasks import yolo
+from tasks import compute, weights, yolo, yolo_files
 from tasks.detection import Detector
 from tasks.images import to_rgb
+from train import data
+from train.detector import N_TEST, series
 from train.detector_measures import Found, mean_average_precision
 from train.scenes import Scene
+
+RATE_S = 4  # s for which two threads ask as fast as they can
+COCO128 = 128  # pictures
+
+Pictures = Iterable[tuple[np.ndarray, Scene]]
+
+
+def default_yolo() -> Path | None:
+    """Weights of COCO's classes: IMAGE_LAB_YOLO, else the export beside the shared data, else None."""
+    named = os.environ.get("IMAGE_LAB_YOLO")
+    path = Path(named) if named else weights.ROOT.parent / "shared" / "weights" / "yolo11n_int8_openvino_model"
+    return path if path.exists() else None
 
 
 def labelled_pictures(folder: Path, n: int | None = None) -> Iterator[tuple[np.ndarray, Scene]]:
@@ -39,15 +62,57 @@ def labelled_pictures(folder: Path, n: int | None = None) -> Iterator[tuple[np.n
         yield rgb, Scene(rgb, xyxy.astype(np.float32), rows[:, 0].astype(np.int64))
 
 
+@dataclass
+class Measured:
+    """One engine's answers; mAP in [0, 1]."""
+
+    detector: Detector
+    took: list[float] = field(default_factory=list)  # ms
+    results: list[tuple[Scene, Found]] = field(default_factory=list)
+
+    def look(self, rgb: np.ndarray, truth: Scene, size: int) -> None:
+        """With val's settings."""
+        found = self.detector.detect_array(rgb, 0.001, 0.7, size=size, multi_label=True)
+        self.took.append(sum(found.speed_ms.values()))
+        self.results.append((truth.without_image(), Found(found.xyxy, found.confidence, found.class_id)))
+
+    def score(self) -> tuple[float, float, float]:
+        """(mAP50-95, mAP50, median milliseconds a picture)."""
+        scores = mean_average_precision(self.results)
+        return scores["mAP50-95"], scores["mAP50"], statistics.median(self.took)
+
+
+def measure(detectors: Iterable[Detector], pictures: Pictures, size: int) -> list[Measured]:
+    """All pictures through all detectors."""
+    measured = [Measured(detector) for detector in detectors]
+    for rgb, truth in pictures:
+        for one in measured:
+            one.look(rgb, truth, size)
+    return measured
+
+
 def score(detector: Detector, folder: Path, size: int, n: int | None = None) -> tuple[float, float, float]:
-    """(mAP50-95, mAP50, median milliseconds a picture) through `Detector`, with val's settings."""
-    results, took = [], []
-    for rgb, truth in labelled_pictures(folder, n):
-        found = detector.detect_array(rgb, 0.001, 0.7, size=size, multi_label=True)
-        took.append(sum(found.speed_ms.values()))
-        results.append((truth.without_image(), Found(found.xyxy, found.confidence, found.class_id)))
-    scores = mean_average_precision(results)
-    return scores["mAP50-95"], scores["mAP50"], statistics.median(took)
+    """(mAP50-95, mAP50, median milliseconds a picture) through `Detector` on a data set in YOLO's layout."""
+    (measured,) = measure([detector], labelled_pictures(folder, n), size)
+    return measured.score()
+
+
+def per_second(detector: Detector, rgb: np.ndarray, size: int, seconds: float = RATE_S) -> float:
+    """Pictures a second that two threads get together, with the page's settings."""
+    done, until = [0] * compute.AT_ONCE, time.perf_counter() + seconds
+
+    def ask(n: int) -> None:
+        while time.perf_counter() < until:
+            detector.detect_array(rgb, size=size)
+            done[n] += 1
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(len(done))]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(done) / (time.perf_counter() - began)
 
 
 def ultralytics_score(path: Path, folder: Path, size: int) -> tuple[float, float]:
@@ -69,14 +134,47 @@ def ultralytics_score(path: Path, folder: Path, size: int) -> tuple[float, float
     return float(measured.box.map), float(measured.box.map50)
 
 
+class Fp32Engine(yolo.TorchEngine):
+    """PyTorch as the app runs it where OpenVINO is missing."""
+
+    title = "PyTorch fp32, channels_last"
+
+
 class Bf16Engine(yolo.TorchEngine):
-    """PyTorch under bf16 autocast."""
+    """PyTorch under bf16 autocast: the boxes, too, are rounded to bf16's 8 bits, which at 320 px is up to a pixel."""
 
     title = "PyTorch bf16, channels_last"
 
     def infer(self, picture: np.ndarray) -> np.ndarray:
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(compute.device().type, torch.bfloat16):
             return super().infer(picture)
+
+
+class Bf16BodyEngine(Bf16Engine):
+    """The same with the head's distances turned into boxes in fp32."""
+
+    title = "PyTorch bf16, channels_last, boxes fp32"
+
+    def __init__(self, network: torch.nn.Module):
+        super().__init__(network)
+        head: Any = self._network.model[-1]  # type: ignore[index]
+        decode = head._inference
+
+        def in_fp32(raw: dict[str, Any]) -> torch.Tensor:
+            with torch.autocast(compute.device().type, enabled=False):
+                decoded: torch.Tensor = decode(_floats(raw))
+            return decoded
+
+        head._inference = in_fp32
+
+
+def _floats(raw: Any) -> Any:
+    """Tensors of a nested structure as float32."""
+    if isinstance(raw, dict):
+        return {key: _floats(value) for key, value in raw.items()}
+    if isinstance(raw, list | tuple):
+        return [_floats(value) for value in raw]
+    return raw.float() if isinstance(raw, torch.Tensor) else raw
 
 
 class OnnxEngine:
@@ -90,7 +188,12 @@ class OnnxEngine:
         import onnxruntime
 
         self.class_names, self.end2end = like.class_names, like.end2end
-        self._session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+    def prepare(self, height: int, width: int) -> float:
+        return 0.0
 
     def infer(self, picture: np.ndarray) -> np.ndarray:
         x = np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32) / 255
@@ -99,55 +202,77 @@ class OnnxEngine:
         return raw
 
 
-def engines(path: Path) -> Iterator[Callable[[], yolo.Engine]]:
+def engines(path: Path) -> Iterator[yolo.Engine]:
     """What can compute these weights here."""
     if path.is_dir():
-        yield lambda: yolo.OpenVinoEngine(path)
+        yield yolo.OpenVinoEngine(path)
         return
-    yield lambda: yolo.TorchEngine(yolo.read_checkpoint(path))
-    yield lambda: Bf16Engine(yolo.read_checkpoint(path))
-    yield lambda: yolo.OpenVinoEngine(yolo.exported(path))
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-    except ImportError:
-        print("ONNX Runtime: the packages onnx and onnxruntime are not installed")
-        return
-    yield lambda: _onnx(path)
+    makers: list[Callable[[], yolo.Engine]] = [
+        lambda: Fp32Engine(yolo_files.read_checkpoint(path)),
+        lambda: Bf16Engine(yolo_files.read_checkpoint(path)),
+        lambda: Bf16BodyEngine(yolo_files.read_checkpoint(path)),
+        lambda: yolo.OpenVinoEngine(yolo_files.exported(path)),
+        lambda: _onnx(path),
+    ]
+    for make in makers:
+        try:
+            yield make()
+        except ImportError as error:
+            print(f"{error.name} is not installed; without it one engine is left out")
 
 
 def _onnx(path: Path) -> yolo.Engine:
+    import onnx  # noqa: F401
+    import onnxruntime  # noqa: F401
+    import onnxslim  # noqa: F401
     from ultralytics import YOLO
 
+    like = yolo.TorchEngine(yolo_files.read_checkpoint(path))
     with tempfile.TemporaryDirectory() as temporary:
         copy = shutil.copy(path, temporary)
-        made = YOLO(copy, task="detect").export(format="onnx", dynamic=True, verbose=False)
-        return OnnxEngine(Path(made), yolo.TorchEngine(yolo.read_checkpoint(path)))
+        final = False if like.end2end else None
+        made = YOLO(copy, task="detect").export(format="onnx", dynamic=True, nms=final, verbose=False)
+        return OnnxEngine(Path(made), like)
+
+
+def compare(path: Path, name: str, pictures: Pictures, size: int, theirs: tuple[float, float] | None = None) -> None:
+    """One row for each engine; `theirs`: ultralytics' own mAP50-95 and mAP50."""
+    coming = iter(pictures)
+    first = next(coming)
+    for one in measure([Detector(path.stem, engine) for engine in engines(path)], chain([first], coming), size):
+        precise, loose, ms = one.score()
+        record("detectors", {
+            "weights": path.stem,
+            "engine": one.detector.engine.title,
+            "data": name,
+            "pictures": len(one.results),
+            "size": size,
+            "map50_95": round(100 * precise, 2),
+            "map50": round(100 * loose, 2),
+            "ms": round(ms, 1),
+            "per_second": round(per_second(one.detector, first[0], size), 1),
+            "ultralytics_map50_95": round(100 * theirs[0], 2) if theirs else "",
+            "ultralytics_map50": round(100 * theirs[1], 2) if theirs else "",
+        })  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--yolo", type=Path, required=True)
-    parser.add_argument("--coco128", type=Path, required=True)
-    parser.add_argument("--pictures", type=int, default=128)
-    parser.add_argument("--size", type=int, default=640)
+    parser.add_argument("--yolo", type=Path, default=default_yolo())
+    parser.add_argument("--data", type=Path, default=data.default_data_dir())
+    parser.add_argument("--pictures", type=int, help="of each kind at most; default: all")
+    parser.add_argument("--size", type=int, default=640, help="px, of the COCO weights")
     args = parser.parse_args()
-    whole = args.pictures >= 128
-    theirs: tuple[float, float] | None = ultralytics_score(args.yolo, args.coco128, args.size) if whole else None
-    for make in engines(args.yolo):
-        engine: Any = make()
-        precise, loose, ms = score(Detector(args.yolo.stem, engine), args.coco128, args.size, args.pictures)
-        record("detectors", {
-            "weights": args.yolo.stem,
-            "engine": engine.title,
-            "size": args.size,
-            "pictures": args.pictures,
-            "map50_95": round(100 * precise, 2),
-            "map50": round(100 * loose, 2),
-            "ms": round(ms, 1),
-            "ultralytics_map50_95": round(100 * theirs[0], 2) if theirs else "",
-            "ultralytics_map50": round(100 * theirs[1], 2) if theirs else "",
-        })  # fmt: skip
+    n = min(N_TEST, args.pictures or N_TEST)
+    scenes = ((s.image, s) for s in series("test", data.mnist(args.data, train=False), n))
+    compare(weights.FOLDER / "detector.pt", "test scenes", scenes, weights.read_card("detector").preprocess["size"])
+    folder = args.data / "coco128"
+    if args.yolo is None or not folder.is_dir():
+        print(f"COCO weights: --yolo names none, or {folder} is not there; nothing to compare")
+        return
+    n = min(COCO128, args.pictures or COCO128)
+    theirs = ultralytics_score(args.yolo, folder, args.size) if n == COCO128 else None
+    compare(args.yolo, "COCO128", labelled_pictures(folder, n), args.size, theirs)
 
 
 if __name__ == "__main__":

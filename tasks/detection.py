@@ -13,11 +13,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tasks import compute, weights, yolo
+from tasks import compute, weights, yolo, yolo_files
 from tasks.images import ImageError, ImageLike, to_rgb
 
 MAX_BOXES = 300  # in one picture; Ultralytics' own limit
 TRACKING_FLOOR = 0.1  # confidence of the boxes that may continue a track, though not start one
+FINAL_COLUMNS = 6  # of a network's final boxes: left, top, right, bottom, confidence, class
 GREY = 114  # of the bars that make the picture's sides fit, as in Ultralytics' training
 
 
@@ -31,6 +32,7 @@ class Detections:
         class_id: int64 (N,), indices of class_names.
         track_id: int64 (N,), the same for one object from frame to frame; None where nothing was tracked.
         speed_ms: milliseconds of "preprocess", "inference", "postprocess".
+        prepared_ms: what making the network ready took before that, for the first picture of its shape; else 0.
     """
 
     xyxy: np.ndarray
@@ -39,6 +41,7 @@ class Detections:
     class_names: tuple[str, ...]
     track_id: np.ndarray | None = None
     speed_ms: dict[str, float] = field(default_factory=dict)
+    prepared_ms: float = 0.0
 
     def __post_init__(self) -> None:
         n = len(self.xyxy)
@@ -89,7 +92,7 @@ class Detector:
 
     @classmethod
     def load(cls, name_or_path: str | Path = "digits", folder: Path = weights.FOLDER) -> "Detector":
-        """The bundled network "digits", one of `yolo.COCO_MODELS`, or a path to a .pt file or OpenVINO folder.
+        """The bundled network "digits", one of `yolo_files.COCO_MODELS`, or a path to a .pt file or OpenVINO folder.
 
         Raises:
             WeightsError: missing, damaged, unknown name, or not here and no network to download it.
@@ -99,7 +102,7 @@ class Detector:
             return cls("digits", yolo.load_engine(folder / card.file), card)
         path = Path(name_or_path)
         if not path.exists():
-            path = yolo.download(str(name_or_path))
+            path = yolo_files.download(str(name_or_path))
         return cls(path.stem, yolo.load_engine(path))
 
     def detect(
@@ -146,6 +149,7 @@ class Detector:
             picture, scale, (left, top) = letterbox(
                 rgb, size, square=self.engine.needs_square or (bars and self.engine.fixed_size is not None)
             )
+        prepared = self.engine.prepare(*picture.shape[:2])
         with compute.stopwatch() as network:
             raw = self.engine.infer(picture)
         with compute.stopwatch() as after:
@@ -153,7 +157,9 @@ class Detector:
             from ultralytics.utils.nms import non_max_suppression
 
             if self.needs_nms:
-                raw = raw[:, :, raw[0, 4:].max(0) > confidence]  # what follows then costs nearly nothing
+                sure = raw[0, 4:].max(0) > confidence
+                if sure.sum() != FINAL_COLUMNS:  # six would be taken for final boxes, whatever `end2end` says
+                    raw = raw[:, :, sure]  # what follows then costs nearly nothing
             wanted = None if classes is None else list(classes)
             (boxes,) = non_max_suppression(
                 torch.from_numpy(raw), confidence, iou, wanted, multi_label=multi_label, max_det=MAX_BOXES,
@@ -164,7 +170,9 @@ class Detector:
             height, width = rgb.shape[:2]
             xyxy = xyxy.clip(0, np.array([width, height, width, height], np.float32))
         speed = {"preprocess": before(), "inference": network(), "postprocess": after()}
-        return Detections(xyxy, found[:, 4], found[:, 5].astype(np.int64), self.class_names, speed_ms=speed)
+        return Detections(
+            xyxy, found[:, 4], found[:, 5].astype(np.int64), self.class_names, speed_ms=speed, prepared_ms=prepared
+        )
 
     def check(self, confidence: float, iou: float, classes: Sequence[int] | None, size: int | None) -> int:
         """The size that these settings use. Raises ImageError for one out of its range."""

@@ -57,11 +57,14 @@ class VideoWriter:
         width, height: of the frames in px. An odd side is made even by repeating the last line, as H.264 needs it.
         fps: frames a second, > 0.
         codec: a key of ENCODERS; None = the first that this PyAV has.
+        comment: written into the file, such as the settings that it was made with.
     Attributes:
         path: where the file will be. frames: how many were written.
     """
 
-    def __init__(self, path: str | Path, width: int, height: int, fps: float, codec: str | None = None) -> None:
+    def __init__(
+        self, path: str | Path, width: int, height: int, fps: float, codec: str | None = None, comment: str = ""
+    ) -> None:
         codec = codec or next(name for name in ENCODERS if name in av.codecs_available)
         suffix, options, file_options, self._matrix = ENCODERS[codec]
         if not 0 < fps < 1000 or min(width, height) < 1:
@@ -75,6 +78,7 @@ class VideoWriter:
         handle, self._unfinished = tempfile.mkstemp(suffix, ".", self.path.parent)
         os.close(handle)
         self._container = av.open(f"file:{self._unfinished}", "w", format=suffix[1:], container_options=file_options)
+        self._container.metadata["comment"] = comment
         stream = self._container.add_stream(codec, rate=rate, options=options)
         assert isinstance(stream, VideoStream)
         self._stream = stream

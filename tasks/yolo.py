@@ -1,14 +1,11 @@
 """A YOLO's network, whichever library computes it: OpenVINO where it is installed, else PyTorch.
 
 An engine takes one letterboxed picture and returns the network's raw predictions; boxes and thresholds are
-`tasks.detection`'s. COCO weights are Ultralytics' (AGPL-3.0), downloaded on first use; a .pt file is turned into
-OpenVINO's format once and kept beside them.
+`tasks.detection`'s, downloads and exports `tasks.yolo_files`'s.
 """
 
-import hashlib
+import logging
 import os
-import shutil
-import tempfile
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -20,17 +17,10 @@ import torch
 
 from tasks import compute
 from tasks.weights import WeightsError
+from tasks.yolo_files import exported, has_final_boxes, import_ultralytics, read_checkpoint
 from tasks.yolo_rectangle import cut
 
-COCO_MODELS = {
-    "yolo11n": "YOLO11n",
-    "yolo11s": "YOLO11s",
-    "yolo11m": "YOLO11m",
-    "yolo26n": "YOLO26n",
-    "yolo26s": "YOLO26s",
-    "yolo26m": "YOLO26m",
-}
-"""Ultralytics' detectors of COCO's 80 classes, by name of the file they are downloaded as."""
+log = logging.getLogger("image_lab")
 
 SIZES = (320, 416, 640)  # px of the longer side, for networks that take any
 STRIDE = 32  # px; both sides of the input are multiples of it
@@ -45,6 +35,10 @@ class Engine(Protocol):
     fixed_size: int | None  # px of the longer side, where the file takes no other
     needs_square: bool  # takes no rectangle
     title: str  # "OpenVINO" or "PyTorch"
+
+    def prepare(self, height: int, width: int) -> float:
+        """Make ready for pictures of this size, where they are the first: the milliseconds that it took, else 0."""
+        ...
 
     def infer(self, picture: np.ndarray) -> np.ndarray:
         """uint8 (H, W, 3) RGB, sides multiples of 32 -> float32 (1, 4 + classes, anchors) or (1, boxes, 6).
@@ -91,6 +85,13 @@ class OpenVinoEngine:
         self._compiled: OrderedDict[tuple[int, int], SimpleQueue[Any]] = OrderedDict()
         self._lock = threading.Lock()  # of _compiled
 
+    def prepare(self, height: int, width: int) -> float:
+        if (height, width) in self._compiled:
+            return 0.0
+        with compute.stopwatch() as ms:
+            self._requests(height, width)
+        return ms()
+
     def infer(self, picture: np.ndarray) -> np.ndarray:
         idle = self._requests(*picture.shape[:2])
         request = idle.get()
@@ -133,7 +134,9 @@ class OpenVinoEngine:
         compiled = self._core.compile_model(steps.build(), "CPU", config)
         idle: SimpleQueue[Any] = SimpleQueue()
         for _ in range(streams):
-            idle.put(compiled.create_infer_request())
+            request = compiled.create_infer_request()
+            request.infer([np.zeros((1, height, width, 3), np.uint8)])  # the first pass of each allocates
+            idle.put(request)
         return idle
 
 
@@ -153,6 +156,15 @@ class TorchEngine:
         fused: torch.nn.Module = network.float().eval().fuse(verbose=False)  # type: ignore[operator]
         self._network = fused.requires_grad_(False).to(compute.device()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._lock = threading.Lock()
+        self._is_warm = False
+
+    def prepare(self, height: int, width: int) -> float:
+        if self._is_warm:  # later shapes cost nothing extra
+            return 0.0
+        with compute.stopwatch() as ms:
+            self.infer(np.zeros((height, width, 3), np.uint8))
+        self._is_warm = True
+        return ms()
 
     def infer(self, picture: np.ndarray) -> np.ndarray:
         x = torch.from_numpy(np.ascontiguousarray(picture)).to(compute.device())[None]  # (1, H, W, 3)
@@ -163,110 +175,23 @@ class TorchEngine:
         return raw
 
 
-_importing = threading.Lock()
-
-
 def load_engine(file: Path) -> Engine:
     """The fastest engine for a .pt file or an exported folder.
 
     Raises:
         WeightsError: missing, damaged, no detector.
     """
-    with _importing:  # it imports in a circle: two threads that are the first at once would see half of it
-        import ultralytics.utils.nms  # noqa: F401
+    import_ultralytics()
     if file.is_dir():
         return OpenVinoEngine(file)
     network = read_checkpoint(file)
     if compute.device().type != "cpu" or not _has_openvino():
         return TorchEngine(network)
-    return OpenVinoEngine(exported(file))
-
-
-def read_checkpoint(file: Path) -> torch.nn.Module:
-    """The detector in a .pt file as Ultralytics writes them. Raises WeightsError."""
-    from ultralytics.nn.tasks import DetectionModel, load_checkpoint
-
-    if not file.is_file():
-        raise WeightsError(f"{file.name} is not there; a YOLO's .pt file or OpenVINO folder is needed.")
     try:
-        network, _ = load_checkpoint(str(file))
-    except Exception as error:  # unpickling raises whatever the bytes lead it into
-        raise WeightsError(f"{file.name} is damaged or no YOLO weights. Download or train it again.") from error
-    if not isinstance(network, DetectionModel):
-        raise WeightsError(f"{file.name} holds a {type(network).__name__}; a detector is needed.")
-    return network
-
-
-def has_final_boxes(network: torch.nn.Module) -> bool:
-    """Whether the network has a head that needs no suppression (YOLO26); Ultralytics leaves open which is used."""
-    return getattr(network.model[-1], "one2one_cv2", None) is not None  # type: ignore[index]
-
-
-def exported(file: Path, folder: Path | None = None) -> Path:
-    """The folder with `file` in OpenVINO's format, made on first use (5 to 20 s) and kept in the cache."""
-    with file.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()[:12]
-    target = (folder or cache_folder()) / f"{file.stem}-{digest}-openvino"
-    if target.is_dir():
-        return target
-    from ultralytics import YOLO
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
-        copy = Path(temporary) / file.name
-        shutil.copy(file, copy)
-        final = False if has_final_boxes(read_checkpoint(file)) else None  # Ultralytics' way to ask for that head
-        made = YOLO(str(copy), task="detect").export(
-            format="openvino", dynamic=True, imgsz=640, nms=final, verbose=False
-        )
-        try:
-            os.replace(made, target)
-        except OSError:
-            if not target.is_dir():  # else another process was quicker
-                raise
-    return target
-
-
-def download(name: str) -> Path:
-    """Ultralytics' COCO weights `name` (one of COCO_MODELS), from the cache or fetched by Ultralytics.
-
-    Raises:
-        WeightsError: unknown name, no network.
-    """
-    if name not in COCO_MODELS:
-        known = ", ".join(COCO_MODELS)
-        raise WeightsError(f"There is no detector {str(name)[:40]!r}; there are {known} and paths to YOLO weights.")
-    file = cache_folder() / f"{name}.pt"
-    if not file.is_file():
-        from ultralytics.utils.downloads import attempt_download_asset
-
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=file.parent) as temporary:
-            part = Path(temporary) / file.name
-            try:
-                attempt_download_asset(str(part), retry=1, progress=False)
-                read_checkpoint(part)  # whole, or not at all
-            except Exception as error:  # Ultralytics raises ConnectionError, RuntimeError and others
-                raise WeightsError(
-                    f"{COCO_MODELS[name]} is not here yet and could not be downloaded: there is no network, or its "
-                    "server does not answer. The bundled detector works without."
-                ) from error
-            os.replace(part, file)
-    return file
-
-
-def is_here(name: str) -> bool:
-    """Whether `download` would answer at once."""
-    return name in COCO_MODELS and (cache_folder() / f"{name}.pt").is_file()
-
-
-def cache_folder() -> Path:
-    """IMAGE_LAB_CACHE, else `image-lab` in the user's cache; on a Space the temp folder."""
-    if "IMAGE_LAB_CACHE" in os.environ:
-        return Path(os.environ["IMAGE_LAB_CACHE"])
-    if "SPACE_ID" in os.environ:
-        return Path(tempfile.gettempdir()) / "image-lab"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "image-lab"
+        return OpenVinoEngine(exported(file))
+    except Exception:  # a full disk, for one; Ultralytics' exporter raises whatever it meets
+        log.warning("%s could not be exported to OpenVINO and runs on PyTorch", file.name, exc_info=True)
+        return TorchEngine(network)
 
 
 def _has_openvino() -> bool:

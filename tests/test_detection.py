@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tasks import weights, yolo
+from tasks import weights, yolo, yolo_files
 from tasks.detection import Detections, Detector, Tracker, letterbox
 from tasks.images import ImageError
 from tasks.weights import WeightsError
@@ -124,6 +124,40 @@ def test_without_the_bars_of_the_square(coco: Detector, bus: np.ndarray) -> None
     np.testing.assert_allclose(a, b, atol=20)
 
 
+class Candidates:
+    """An engine that is sure of `n` of its 40 places."""
+
+    class_names, end2end, needs_square, title = NAMES, False, False, "pretended"
+    fixed_size: int | None = None
+
+    def __init__(self, n: int):
+        self.n = n
+
+    def prepare(self, height: int, width: int) -> float:
+        return 5.0
+
+    def infer(self, picture: np.ndarray) -> np.ndarray:
+        raw = np.zeros((1, 4 + len(NAMES), 40), np.float32)
+        raw[0, 0], raw[0, 1], raw[0, 2:4] = 4 + 8 * np.arange(40), 16, 6  # centre x, y; sides
+        raw[0, 5, : self.n] = 0.9
+        return raw
+
+
+@pytest.mark.parametrize("n", range(9))
+def test_each_number_of_candidates(n: int) -> None:
+    """Ultralytics' suppression takes an array of six columns for final boxes."""
+    found = Detector("candidates", Candidates(n)).detect(np.zeros((32, 320, 3), np.uint8), size=320)
+    assert found.labels == ["dog"] * n and found.prepared_ms == 5
+    np.testing.assert_allclose(sorted(found.xyxy[:, 0]), 1 + 8 * np.arange(n))
+
+
+def test_the_first_picture_of_a_shape_says_what_preparing_took(coco_yolo: Path) -> None:
+    detector = Detector.load(coco_yolo)
+    pictures = [np.zeros(shape, np.uint8) for shape in ((64, 96, 3), (96, 64, 3), (64, 96, 3))]
+    took = [detector.detect_array(picture, bars=False) for picture in pictures]
+    assert took[0].prepared_ms > 0 and took[2].prepared_ms == 0
+
+
 # -- letterbox and dataclass -----------------------------------------------------------------------------------------
 
 
@@ -215,10 +249,10 @@ def random_pt(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_openvino_computes_what_pytorch_computes(random_pt: Path, tmp_path: Path) -> None:
-    folder = yolo.exported(random_pt, tmp_path)
-    assert folder.parent == tmp_path and folder == yolo.exported(random_pt, tmp_path)  # made once
+    folder = yolo_files.exported(random_pt, tmp_path)
+    assert folder.parent == tmp_path and folder == yolo_files.exported(random_pt, tmp_path)  # made once
     assert [p.name for p in tmp_path.iterdir()] == [folder.name]  # and nothing else left
-    fast, exact = yolo.OpenVinoEngine(folder), yolo.TorchEngine(yolo.read_checkpoint(random_pt))
+    fast, exact = yolo.OpenVinoEngine(folder), yolo.TorchEngine(yolo_files.read_checkpoint(random_pt))
     assert fast.class_names == exact.class_names and fast.end2end == exact.end2end
     for shape in ((320, 320), (320, 416)):
         picture = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
@@ -231,7 +265,7 @@ def test_an_export_for_squares_takes_rectangles(random_pt: Path, tmp_path: Path)
 
     file = Path(shutil.copy(random_pt, tmp_path))
     made = YOLO(str(file), task="detect").export(format="openvino", dynamic=False, imgsz=320, verbose=False)
-    square, exact = yolo.OpenVinoEngine(Path(made)), yolo.TorchEngine(yolo.read_checkpoint(random_pt))
+    square, exact = yolo.OpenVinoEngine(Path(made)), yolo.TorchEngine(yolo_files.read_checkpoint(random_pt))
     assert square.fixed_size == 320 and not square.needs_square
     for shape in ((320, 320), (224, 320), (320, 32)):
         picture = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
@@ -239,7 +273,7 @@ def test_an_export_for_squares_takes_rectangles(random_pt: Path, tmp_path: Path)
 
 
 def test_two_threads_infer_at_once(random_pt: Path, tmp_path: Path) -> None:
-    engine = yolo.OpenVinoEngine(yolo.exported(random_pt, tmp_path))
+    engine = yolo.OpenVinoEngine(yolo_files.exported(random_pt, tmp_path))
     pictures = [np.random.default_rng(n).integers(0, 255, (64, 96, 3), np.uint8) for n in range(16)]
     alone = [engine.infer(p) for p in pictures]
     with ThreadPoolExecutor(4) as pool:
@@ -254,7 +288,10 @@ def test_yolo26_needs_no_suppression(tmp_path: Path) -> None:
     file = tmp_path / "y26.pt"
     YOLO("yolo26n.yaml", task="detect").save(str(file))
     picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
-    for engine in (yolo.TorchEngine(yolo.read_checkpoint(file)), yolo.OpenVinoEngine(yolo.exported(file, tmp_path))):
+    for engine in (
+        yolo.TorchEngine(yolo_files.read_checkpoint(file)),
+        yolo.OpenVinoEngine(yolo_files.exported(file, tmp_path)),
+    ):
         detector = Detector("y26", engine)
         assert not detector.needs_nms
         assert len(detector.detect_array(picture, confidence=0.0, size=320)) > 0
@@ -272,40 +309,10 @@ def test_files_that_are_no_detector(tmp_path: Path) -> None:
         Detector.load("digits", tmp_path)
 
 
-def test_without_a_network_a_sentence_and_nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import ultralytics.utils.downloads as theirs
-
-    def no_network(*args: object, **kwargs: object) -> None:
-        raise ConnectionError("no network")
-
-    monkeypatch.setenv("IMAGE_LAB_CACHE", str(tmp_path))
-    monkeypatch.setattr(theirs, "safe_download", no_network)
-    assert not yolo.is_here("yolo11n")
-    with pytest.raises(WeightsError, match="no network"):
-        Detector.load("yolo11n")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_download_is_kept(random_pt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import shutil
-
-    import ultralytics.utils.downloads as theirs
-
-    def served(url: str, file: Path, **kwargs: object) -> None:
-        assert url.endswith("/yolo11n.pt")
-        shutil.copy(random_pt, file)
-
-    monkeypatch.setenv("IMAGE_LAB_CACHE", str(tmp_path))
-    monkeypatch.setattr(theirs, "safe_download", served)
-    assert yolo.download("yolo11n") == tmp_path / "yolo11n.pt"
-    monkeypatch.setattr(theirs, "safe_download", None)  # asked for once only
-    assert yolo.download("yolo11n") == tmp_path / "yolo11n.pt" and yolo.is_here("yolo11n")
-
-
 def test_the_page_offers_what_there_is() -> None:
     from tasks.tabs import detectors
 
-    assert {name: title for name, (title, _) in detectors.COCO.items()} == yolo.COCO_MODELS
+    assert {name: title for name, (title, _) in detectors.COCO.items()} == yolo_files.COCO_MODELS
     names = [choice["name"] for choice in detectors.choices()]
     assert (detectors.BUNDLED in names) == (weights.FOLDER / "detector.json").is_file()
 

@@ -73,6 +73,7 @@ def fit(
     evaluate_every: int | None = None,
     checkpoint_minutes: float = 2.0,
     stop_after: int | None = None,
+    groups: Callable[[nn.Module], list[dict[str, Any]]] | None = None,
 ) -> Fit:
     """Train `network` for `recipe.steps` steps.
 
@@ -83,6 +84,8 @@ def fit(
         evaluate: called on the network to ship, where it lies, every `evaluate_every` steps and at the end; goes into
             the curve.
         stop_after: leave after this many steps in all, with a checkpoint: what an interruption looks like.
+        groups: the network -> the optimiser's parameter groups, where parts of it learn differently ("lr_scale",
+            "betas"); None: weight decay on matrices and kernels only.
     Raises:
         ValueError: `resume` finds a checkpoint that another recipe wrote.
     """
@@ -93,7 +96,7 @@ def fit(
     rank, world = accelerator.process_index, accelerator.num_processes
     if recipe.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(_parameter_groups(network, recipe), lr=recipe.lr)
+    optimizer = torch.optim.AdamW(groups(network) if groups else _parameter_groups(network, recipe), lr=recipe.lr)
     model, optimizer = accelerator.prepare(network, optimizer)
     bare: nn.Module = accelerator.unwrap_model(model)
     average = _moving_average(bare, recipe.ema) if recipe.ema is not None else None

@@ -18,7 +18,7 @@ from tasks import compute, heatmap, images, weights
 from tasks.images import ImageLike
 from tasks.tabs import card, models
 from tasks.tabs.errors import answering
-from tasks.tabs.picture import photo_input, picture_input
+from tasks.tabs.picture import checked_photo_input, picture_input
 
 TOP = 5
 UNSURE = 0.5  # below this probability of the best class the page says so
@@ -158,7 +158,7 @@ def build_photos() -> None:
     gr.HTML(LEAD)
     with gr.Row():
         with gr.Column(scale=5, min_width=300):
-            picture = photo_input("A photo", SAMPLES, elem_id="photo-picture")
+            _, picture = checked_photo_input("A photo", SAMPLES, elem_id="photo-picture")
         with gr.Column(scale=6, min_width=300):
             model = gr.Dropdown([(title, name) for name, title in MODELS.items()], value="cifar10", label="Model",
                                 filterable=False, elem_id="photo-model")  # fmt: skip

@@ -12,7 +12,7 @@ from tasks.images import ImageError, ImageLike
 from tasks.tabs import detectors
 from tasks.tabs.detection_pictures import SAMPLES, for_page
 from tasks.tabs.errors import answering_steps, sentence
-from tasks.tabs.picture import photo_input
+from tasks.tabs.picture import checked_photo_input
 from tasks.weights import WeightsError
 
 OTHERS = {
@@ -90,7 +90,7 @@ def build_compare() -> None:
     offered = own + [(title, name) for name, title in OTHERS.items()]
     with gr.Row():
         with gr.Column(scale=4, min_width=300):
-            picture = photo_input("A picture", SAMPLES, elem_id="compare-picture", height=260)
+            _, picture = checked_photo_input("A picture", SAMPLES, elem_id="compare-picture", height=260)
         with gr.Column(scale=6, min_width=300):
             chosen = gr.CheckboxGroup(offered, value=[own[0][1]], label="Detectors", elem_id="compare-detectors")
             confidence = gr.Slider(0.05, 0.95, 0.4, step=0.05, label="Confidence")

@@ -20,7 +20,7 @@ COCO = {
     "yolo11m": ("YOLO11m", 39),
     "yolo26m": ("YOLO26m", 42),
 }
-"""Name -> title and megabytes to download; the same names as `tasks.yolo.COCO_MODELS`, which needs torch."""
+"""Name -> title and megabytes to download; the same names as `tasks.yolo_files.COCO_MODELS`, which needs torch."""
 
 TURNS = compute.Turns(at_once=compute.AT_ONCE)
 """In which cameras, pictures and video files share the processor, frame by frame."""
@@ -43,10 +43,10 @@ def choices() -> list[dict[str, str | bool]]:
         title = f"{own.stem.removesuffix('_openvino_model')} · this server's own"
         offered.append({"name": "own", "title": title, "bundled": False, "download": False})
     if (weights.FOLDER / "detector.json").is_file():
-        title = "Handwritten digits · bundled, trained here"
+        title = "Handwritten digits · bundled"
         offered.append({"name": BUNDLED, "title": title, "bundled": True, "download": False})
     for name, (title, megabytes) in COCO.items():
-        text = f"{title} · COCO, 80 classes, {megabytes} MB on first use"
+        text = f"{title} · COCO, {megabytes} MB on first use"
         offered.append({"name": name, "title": text, "bundled": False, "download": True})
     return offered
 

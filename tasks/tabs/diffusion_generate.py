@@ -11,7 +11,7 @@ import numpy as np
 from tasks.images import ImageError
 from tasks.tabs import diffusion_frames, models
 from tasks.tabs.errors import answering
-from tasks.tabs.film import film
+from tasks.tabs.film import film, shows
 from tasks.tabs.runs import RUNS, Frame
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ MODELS = {"Digits (MNIST)": "mnist", "Small photos (CIFAR-10)": "cifar10"}
 SAMPLERS = {"UniPC": "unipc", "DPM-Solver++": "dpm++", "DDIM": "ddim", "DDPM": "ddpm"}
 IN_TURN, ANY = "one of each", "any"
 STEPS = [1, 2, 3, 4, 5, 8, 10, 15, 20, 25, 50, 100, 250, 500, 1000]
-MOST = 24_000
-"""Pictures times steps in one run: about a minute on two cores."""
+MOST = {"mnist": 24_000, "cifar10": 8_000}
+"""Pictures times steps in one run: about a minute on two cores, and what a page can keep of it."""
 
 
 def available() -> dict[str, str]:
@@ -77,14 +77,16 @@ def prepared(
     """The generator and the arguments of its `steps`, all checked. Raises ImageError, WeightsError."""
     generator = models.diffusion_generator(data_set)
     n, n_steps = whole(n, "The number of pictures"), whole(n_steps, "The number of steps")
-    if n * n_steps > MOST:
+    settings = {"n": n, "seed": seed_of(seed), "label": None, "sampler": sampler, "n_steps": n_steps,
+                "guidance": guidance}  # fmt: skip
+    generator.checked(**settings)
+    most = MOST[data_set]
+    if n * n_steps > most:
         raise ImageError(
             f"{n} pictures in {n_steps} steps are more than the cores here should be kept busy with: at most "
-            f"{MOST:,} pictures times steps, so {max(1, MOST // max(1, n_steps))} pictures in {n_steps} steps."
+            f"{most:,} pictures times steps, so {most // n_steps} pictures in {n_steps} steps."
         )
-    settings = {"n": n, "seed": seed_of(seed), "label": labels_of(generator, asked, n), "sampler": sampler,
-                "n_steps": n_steps, "guidance": guidance}  # fmt: skip
-    generator.checked(**settings)
+    settings["label"] = labels_of(generator, asked, n)
     return generator, settings
 
 
@@ -145,8 +147,8 @@ def generate_by_diffusion(
     from tasks.tabs.film_files import grid
 
     generator, settings = prepared(data_set, label, n, seed, sampler, steps, guidance)
-    *_, last = generator.steps(**settings)
-    return grid(to_uint8(last.x_t))
+    made = (Frame((to_uint8(s.x_t),) if s.i == s.n else ()) for s in generator.steps(**settings))
+    return grid(RUNS.finish(made, settings["n_steps"]).panels[0])
 
 
 def build_generate() -> None:
@@ -173,10 +175,7 @@ def build_generate() -> None:
                           chart=diffusion_frames.chart())  # fmt: skip
     data_set.change(lambda name: gr.Dropdown(class_choices(name), value=IN_TURN), data_set, asked,
                     api_visibility="private", show_progress="hidden")  # fmt: skip
-    go.click(
-        answering(begin), [data_set, asked, n, seed, sampler, n_steps, guidance], player,
-        api_visibility="private", show_progress="hidden",
-    )  # fmt: skip
+    shows(player, go, begin, [data_set, asked, n, seed, sampler, n_steps, guidance])
     _api()
 
 
@@ -215,5 +214,4 @@ def build_samplers() -> None:
     player = film(tuple(SAMPLERS), "samplers-film", "Four samplers, one noise.", wide=True)
     data_set.change(lambda name: gr.Dropdown(class_choices(name), value=IN_TURN), data_set, asked,
                     api_visibility="private", show_progress="hidden")  # fmt: skip
-    go.click(answering(begin_samplers), [data_set, asked, seed, n_steps, guidance], player,
-             api_visibility="private", show_progress="hidden")  # fmt: skip
+    shows(player, go, begin_samplers, [data_set, asked, seed, n_steps, guidance])

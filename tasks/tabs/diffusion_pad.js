@@ -199,34 +199,38 @@ function forward() {
   paint($('.closed'), shown(one), side, channels);
   paint($('.chain'), shown(two), side, channels);
   $('.t').textContent = t;
-  $('.formula').innerHTML = `x<sub>${t}</sub> = √ᾱ x<sub>0</sub> + √(1−ᾱ) ε = <span class="signal">${Math.sqrt(bars[t]).toFixed(3)}</span>`
-    + ` x<sub>0</sub> + <span class="noise">${Math.sqrt(1 - bars[t]).toFixed(3)}</span> ε`;
+  $('.formula').innerHTML = `<span>x<sub>${t}</sub> = √ᾱ x<sub>0</sub> + √(1−ᾱ) ε</span> <span>= <span class="signal">${Math.sqrt(bars[t]).toFixed(3)}</span>`
+    + ` x<sub>0</sub> + <span class="noise">${Math.sqrt(1 - bars[t]).toFixed(3)}</span> ε</span>`;
   histogram(one, two);
 }
 function histogram(one, two) {
-  const canvas = $('.histogram'), g = canvas.getContext('2d'), {width, height} = canvas, LOW = -3.5, HIGH = 3.5, BINS = 56;
+  const canvas = $('.histogram'), g = canvas.getContext('2d'), shape = canvas.clientHeight / canvas.clientWidth;
+  if (shape) canvas.height = Math.round(canvas.width * shape); // higher on a phone
+  const {width, height} = canvas, LOW = -3.5, HIGH = 3.5, BINS = 56;
   const style = getComputedStyle(element), colour = (name) => style.getPropertyValue(name).trim() || '#888';
   const count = (x) => {
     const bins = new Float32Array(BINS);
     for (const v of x) bins[Math.max(0, Math.min(BINS - 1, Math.floor((v - LOW) / (HIGH - LOW) * BINS)))]++;
     return bins.map((n) => n / x.length / ((HIGH - LOW) / BINS)); // density
   };
-  const up = (d) => height - 22 - Math.min(1, d / .9) * (height - 30);
+  const px = width / (canvas.clientWidth || width), foot = 8 + 14 * px; // canvas pixels to one of the page
+  const up = (d) => height - foot - Math.min(1, d / .9) * (height - foot - 8);
   g.clearRect(0, 0, width, height);
   [[one, '--lab-accent'], [two, '--lab-second']].forEach(([x, name], k) => {
     g.fillStyle = colour(name); g.globalAlpha = k ? .5 : .6;
-    count(x).forEach((d, i) => { const y = up(d); g.fillRect(i * width / BINS, y, width / BINS - 1, height - 22 - y); });
+    count(x).forEach((d, i) => { const y = up(d); g.fillRect(i * width / BINS, y, width / BINS - 1, height - foot - y); });
   });
   g.globalAlpha = 1; g.strokeStyle = colour('--body-text-color'); g.lineWidth = 2; g.beginPath();
-  for (let px = 0; px <= width; px += 4) {
-    const v = LOW + px / width * (HIGH - LOW);
-    g[px ? 'lineTo' : 'moveTo'](px, up(Math.exp(-v * v / 2) / Math.sqrt(2 * Math.PI)));
+  for (let x = 0; x <= width; x += 4) {
+    const v = LOW + x / width * (HIGH - LOW);
+    g[x ? 'lineTo' : 'moveTo'](x, up(Math.exp(-v * v / 2) / Math.sqrt(2 * Math.PI)));
   }
   g.stroke();
-  g.fillStyle = colour('--body-text-color-subdued'); g.font = '14px sans-serif'; g.textAlign = 'center';
-  for (let v = -3; v <= 3; v++) g.fillText(v, (v - LOW) / (HIGH - LOW) * width, height - 5);
+  g.fillStyle = colour('--body-text-color-subdued'); g.font = `${12 * px}px sans-serif`; g.textAlign = 'center';
+  for (let v = -3; v <= 3; v++) g.fillText(v, (v - LOW) / (HIGH - LOW) * width, height - 6);
 }
 $('.slide').addEventListener('input', forward);
+if (mode === 'forward') new ResizeObserver(() => { if (x0) forward(); }).observe($('.histogram'));
 $('.slide').addEventListener('change', hand);
 
 // -- what gradio's events read -------------------------------------------------------------------------------------------

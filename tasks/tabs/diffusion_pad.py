@@ -115,9 +115,9 @@ def pad(mode: str, elem_id: str, data_sets: dict[str, str]) -> gr.HTML:
 
 def _model(value: Any) -> str:
     name = value.get("model") if isinstance(value, dict) else None
-    if name not in SHAPES:
+    if not isinstance(name, str) or name not in SHAPES:
         raise ImageError("The pad is empty. Draw something, press Make one, or upload a picture.")
-    return str(name)
+    return name
 
 
 def _array(text: Any, dtype: type, shape: tuple[int, ...]) -> np.ndarray:

@@ -9,8 +9,7 @@ import numpy as np
 from tasks.images import ImageError
 from tasks.tabs import diffusion_frames, diffusion_pad, models
 from tasks.tabs.diffusion_generate import ANY, available, class_choices, labels_of, seed_of, whole
-from tasks.tabs.errors import answering
-from tasks.tabs.film import film
+from tasks.tabs.film import film, shows
 from tasks.tabs.runs import RUNS, Frame
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ def build_forward() -> None:
         go = gr.Button("Denoise from here", variant="primary", elem_id="forward-go", min_width=200)
     player = film(("the original", *diffusion_frames.PANELS), "forward-film", "The way back appears here.",
                   chart=diffusion_frames.chart())  # fmt: skip
-    go.click(answering(begin_denoise), [drawn, n_steps], player, api_visibility="private", show_progress="hidden")
+    shows(player, go, begin_denoise, [drawn, n_steps])
 
 
 # -- inpainting -----------------------------------------------------------------------------------------------------
@@ -138,8 +137,7 @@ def build_inpaint() -> None:
         with gr.Column(scale=5, min_width=300):
             player = film(diffusion_frames.PANELS, "inpaint-film", "Hide a part, then press Fill.",
                           chart=diffusion_frames.chart())  # fmt: skip
-    go.click(answering(begin_inpaint), [drawn, asked, n, n_steps, seed], player,
-             api_visibility="private", show_progress="hidden")  # fmt: skip
+    shows(player, go, begin_inpaint, [drawn, asked, n, n_steps, seed])
 
 
 # -- super-resolution -----------------------------------------------------------------------------------------------
@@ -205,5 +203,4 @@ def build_enlarge() -> None:
         with gr.Column(scale=5, min_width=300):
             player = film(("bicubic", *diffusion_frames.PANELS), "enlarge-film", "Make a picture, then press Enlarge.",
                           chart=diffusion_frames.chart())  # fmt: skip
-    go.click(answering(begin_enlarge), [drawn, asked, n, n_steps, seed], player,
-             api_visibility="private", show_progress="hidden")  # fmt: skip
+    shows(player, go, begin_enlarge, [drawn, asked, n, n_steps, seed])

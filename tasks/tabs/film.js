@@ -106,7 +106,7 @@ async function follow(told) {
       const each = n ? (1000 * answer.seconds / n).toFixed(answer.seconds / n < .01 ? 1 : 0) : 0;
       const length = `${answer.seconds.toFixed(answer.seconds < 10 ? 2 : 0)} s`;
       tell(answer.stopped ? `Stopped after ${n} of ${told.total} steps.`
-        : `${n} step${n === 1 ? '' : 's'} in ${length}, ${each} ms each.`);
+        : `${n} step${n === 1 ? '' : 's'} in ${length}, ${each} ms each, on ${answer.device}.`);
       break;
     }
     if (answer.ahead) tell(`In the queue: ${answer.ahead} before you.`);
@@ -122,7 +122,12 @@ async function follow(told) {
   element.dispatchEvent(new CustomEvent('film-done', {bubbles: true, detail: {frames: frames.length}}));
 }
 stop.addEventListener('click', () => { if (run) server.film_stop(run); });
-watch('value', () => { follow(props.value); });
+watch('value', () => {
+  const told = props.value;
+  if (told && told.asked) { if (!running) tell('Starting\u2026'); } // the first time the network is loaded
+  else if (told && told.failed) { if (!running) tell(''); } // a message says why
+  else follow(told);
+});
 
 // -- saving --------------------------------------------------------------------------------------------------------
 element.querySelectorAll('.save button').forEach((button) => button.addEventListener('click', async () => {

@@ -1,23 +1,24 @@
 """A player in the page for what is computed step by step: shown as it comes, then played and scrubbed without a server.
 
     player = film(("x_t", "predicted x0"), elem_id="made")
-    button.click(answering(begin), settings, player)     # begin returns RUNS.start(frames, total, about)
+    shows(player, button, begin, settings)     # begin returns RUNS.start(frames, total, about)
 
 `begin` only checks the settings and queues the run (tasks/tabs/runs.py); the page then fetches the frames by
 `film_next`, and keeps them. Stop, a closed page and a page asleep end the run within one frame.
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
+from gradio.components import Component
 
 from tasks.images import ImageError
-from tasks.tabs.errors import answering_json
+from tasks.tabs.errors import answering, answering_json
 from tasks.tabs.runs import RUNS, Frame
 
 HERE = Path(__file__).parent
@@ -30,21 +31,24 @@ def film_next(request: dict[str, Any]) -> dict[str, Any]:
     """The frames from number `have` on of run `run`.
 
     Returns:
-        {"frames": [...], "ahead": runs before it, "done", "stopped", "error", "seconds": of computing so far}; a frame
-        is {"panels": [{"shape": [n, h, w, c], "data": base64 of bytes}, ...], "title", "text", "dots"}.
+        {"frames": [...], "ahead": runs before it, "done", "stopped", "error", "seconds": of computing so far,
+        "device"}; "done" and "error" come with the last frames. A frame is {"panels": [{"shape": [n, h, w, c],
+        "data": base64 of bytes}, ...], "title", "text", "dots"}.
     """
     have = request.get("have") if isinstance(request, dict) else None
     if type(have) is not int:
         raise ImageError("The run's id and the number of frames that the page has are needed.")
-    run, frames, ahead = RUNS.since(request.get("run"), have)
-    some = frames[:MOST_AT_ONCE]
+    news = RUNS.since(request.get("run"), have)
+    some = news.frames[:MOST_AT_ONCE]
+    is_last = len(some) == len(news.frames)
     return {
         "frames": [_told(frame) for frame in some],
-        "ahead": ahead,
-        "done": run.done and len(some) == len(frames),
-        "stopped": run.stopped,
-        "error": run.error,
-        "seconds": round(run.seconds, 3),
+        "ahead": news.ahead,
+        "done": news.done and is_last,
+        "stopped": news.run.stopped,
+        "error": news.error if is_last else None,
+        "seconds": round(news.run.seconds, 3),
+        "device": RUNS.device,
     }
 
 
@@ -73,7 +77,7 @@ def film_save(request: dict[str, Any]) -> dict[str, Any]:
     elif kind == "gif":
         data = film_files.gif(frames, run.about)
     else:
-        data, suffix = film_files.mp4(frames)
+        data, suffix = film_files.mp4(frames, run.about)
     mime = TYPES.get(suffix) or TYPES[kind]
     name = f"{run.about.get('name', 'film')}{suffix}"
     return {"url": f"data:{mime};base64,{base64.b64encode(data).decode()}", "name": name}
@@ -104,6 +108,16 @@ def film(panels: Sequence[str], elem_id: str, hint: str, chart: str = "", wide: 
         server_functions=[film_next, film_stop, film_save],
         elem_id=elem_id,
     )
+
+
+def shows(
+    player: gr.HTML, button: gr.Button, begin: Callable[..., dict[str, Any]], inputs: Sequence[Component]
+) -> None:
+    """Let `button` start on `player` what `begin` queues; the player says at once that something is coming."""
+    quietly: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    button.click(None, None, player, js="() => ({asked: Date.now()})", **quietly)
+    begun = button.click(answering(begin), list(inputs), player, **quietly)
+    begun.failure(None, None, player, js="() => ({failed: Date.now()})", **quietly)
 
 
 def _plain(title: str) -> str:

@@ -70,18 +70,18 @@ def gif(frames: Sequence[Frame], about: Mapping[str, Any]) -> bytes:
     out = io.BytesIO()
     times = [1000 // FPS] * (len(pictures) - 1) + [1000 * HOLD // FPS]
     pictures[0].save(out, "GIF", save_all=True, append_images=pictures[1:], duration=times, loop=0,
-                     comment=json.dumps(dict(about)).encode()[:250])  # fmt: skip
+                     comment=json.dumps(dict(about)).encode())  # fmt: skip
     return out.getvalue()
 
 
-def mp4(frames: Sequence[Frame]) -> tuple[bytes, str]:
-    """(the film, its suffix): H.264 in MP4, or WebM where PyAV lacks x264."""
+def mp4(frames: Sequence[Frame], about: Mapping[str, Any]) -> tuple[bytes, str]:
+    """(the film, its suffix): H.264 in MP4, or WebM where PyAV lacks x264; the settings are its comment."""
     from tasks.video_writer import VideoWriter
 
     sheets = [sheet(frame) for frame in thinned(frames)]
     height, width = sheets[0].shape[:2]
     with tempfile.TemporaryDirectory() as folder:
-        with VideoWriter(Path(folder) / "film", width, height, FPS) as out:
+        with VideoWriter(Path(folder) / "film", width, height, FPS, comment=json.dumps(dict(about))) as out:
             for picture in sheets + sheets[-1:] * HOLD:
                 out.write(picture)
         return out.path.read_bytes(), out.path.suffix

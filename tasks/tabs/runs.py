@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from tasks import compute
 from tasks.images import ImageError
 from tasks.tabs.errors import sentence
 
-MAX_RUN = 48_000_000
+MAX_RUN = 50_000_000
 """Bytes that the frames of one run may take."""
 
 
@@ -54,9 +54,20 @@ class Run:
     asked: float  # s, monotonic: when the page asked last
     made: list[Frame] = field(default_factory=list)
     seconds: float = 0.0  # of computing
+    begun: bool = False
     done: bool = False
     stopped: bool = False
     error: str | None = None
+
+
+class News(NamedTuple):
+    """What became of a run since a page asked last; all of one moment."""
+
+    run: Run
+    frames: list[Frame]
+    ahead: int  # runs before it
+    done: bool
+    error: str | None
 
 
 class Runs:
@@ -74,11 +85,13 @@ class Runs:
         self._all: OrderedDict[str, Run] = OrderedDict()
         self._changed = threading.Condition()
         self._worker: threading.Thread | None = None
+        self.device = ""  # where the runs are computed, once one was
 
     def start(self, frames: Iterator[Frame], total: int, about: Mapping[str, Any]) -> dict[str, Any]:
         """Queue a run: {"run": its id, "total": frames expected}. Raises BusyError."""
         now = time.monotonic()
         with self._changed:
+            self._leave_out(now)
             if sum(not run.done for run in self._all.values()) > self.waiting:
                 raise compute.BusyError(
                     "The server computes for other visitors, and the queue is full. Try again soon."
@@ -92,28 +105,45 @@ class Runs:
             self._changed.notify_all()
         return {"run": token, "total": total}
 
-    def since(self, token: object, have: int, patience: float = 0.25) -> tuple[Run, list[Frame], int]:
-        """(run, its frames from `have` on, runs ahead of it); waits up to `patience` seconds for a new one.
+    def since(self, token: object, have: int, patience: float = 0.25) -> News:
+        """The frames from number `have` on; waits up to `patience` seconds for a new one.
 
         Raises ImageError for an unknown run.
         """
         run = self.get(token)
         with self._changed:
             run.asked = time.monotonic()
+            self._leave_out(run.asked)
             self._changed.wait_for(lambda: len(run.made) > have or run.done, patience)
             ahead = 0
             for other in self._all.values():
                 if other is run:
                     break
                 ahead += not other.done
-            return run, run.made[max(0, have) :], ahead
+            return News(run, run.made[max(0, have) :], ahead, run.done, run.error)
 
     def stop(self, token: object) -> None:
-        """End a run within one frame; what it has made stays. Raises ImageError."""
+        """End a run within one frame, at once if it waits; what it has made stays. Raises ImageError."""
         run = self.get(token)
         with self._changed:
             run.stopped = True
+            self._leave_out(time.monotonic())
             self._changed.notify_all()
+
+    def finish(self, frames: Iterator[Frame], total: int) -> Frame:
+        """Take a turn among the runs and wait for it: the last frame. Raises BusyError, ImageError."""
+        token = self.start(frames, total, {})["run"]
+        run = self.get(token)
+        try:
+            while not run.done:
+                self.since(token, total, patience=1)
+        finally:
+            with self._changed:
+                run.stopped = True
+                self._all.pop(token, None)
+        if run.error or not run.made:
+            raise ImageError(run.error or "Nothing was made.")
+        return run.made[-1]
 
     def get(self, token: object) -> Run:
         """Raises ImageError for an unknown run."""
@@ -121,6 +151,13 @@ class Runs:
         if run is None:
             raise ImageError("This result is no longer kept here; make it again with the same seed and settings.")
         return run
+
+    def _leave_out(self, now: float) -> None:
+        """Of the runs that wait, end those that nobody waits for any more."""
+        for run in self._all.values():
+            if not run.begun and not run.done and (run.stopped or now - run.asked > self.unseen_s):
+                run.stopped = run.done = True
+                run.frames = iter(())
 
     def _forget(self, now: float) -> None:
         for token, run in list(self._all.items()):
@@ -134,15 +171,18 @@ class Runs:
 
     def _work(self) -> None:
         compute.use_all_cores()
+        self.device = _device()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: any(not run.done for run in self._all.values()))
                 run = next(run for run in self._all.values() if not run.done)
+                run.begun, trouble = True, None
             try:
                 self._make(run)
             except Exception as error:  # the next run must not suffer
-                run.error = sentence(error)
+                trouble = sentence(error)
             with self._changed:
+                run.error = trouble
                 run.done = True
                 run.frames = iter(())  # what it held is free
                 self._changed.notify_all()
@@ -154,7 +194,7 @@ class Runs:
             with compute.HEAVY:
                 frame = next(run.frames, None)
             if frame is None:
-                return
+                break
             run.seconds += time.perf_counter() - start
             size += frame.bytes
             with self._changed:
@@ -164,7 +204,15 @@ class Runs:
                 raise ImageError(
                     f"It was stopped after {len(run.made)} steps: fewer pictures or steps fit into a page."
                 )
-        run.stopped = True
+        run.stopped = len(run.made) < run.total
+
+
+def _device() -> str:
+    """As `compute.device_name`, with the calling thread's own number of threads."""
+    import torch
+
+    n = torch.get_num_threads()
+    return compute.device_name() if compute.device().type != "cpu" else f"CPU, {n} thread{'s' if n != 1 else ''}"
 
 
 RUNS = Runs()

@@ -1,0 +1,200 @@
+"""What was measured of GAN, VAE and diffusion: a table, quality against time, and where their digits lie.
+
+Reads what `train/evaluate.py` wrote: benchmarks/results/generators.csv and .json.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from tasks import weights
+
+RESULT = weights.ROOT / "benchmarks" / "results" / "generators.csv"
+COMMAND = "python -m train.evaluate"
+KINDS = {"GAN": "--lab-second", "VAE": "--lab-third", "Diffusion": "--lab-accent"}
+Row = Mapping[str, str]
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 520, 270, 44, 20, 18, 40
+
+
+def measured() -> list[dict[str, str]]:
+    """The table's rows; empty where nothing was measured yet."""
+    try:
+        with RESULT.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except OSError:
+        return []
+
+
+def chosen(rows: Sequence[Row]) -> dict[str, Row]:
+    """One row a kind: of diffusion that of 20 steps, or the nearest to it."""
+    found: dict[str, Row] = {}
+    for kind in KINDS:
+        of = [row for row in rows if row["generator"] == kind]
+        if of:
+            found[kind] = min(of, key=lambda row: abs(int(row["steps"]) - 20))
+    return found
+
+
+def table_html(rows: Sequence[Row]) -> str:
+    """The textbook's comparison, with a measured number in every cell where one is possible."""
+    by = chosen(rows)
+    stable = stability()
+    steps = by["Diffusion"]["steps"] if "Diffusion" in by else "20"
+    lines: list[tuple[str, str, dict[str, str]]] = [
+        ("Training stability", "how far the Fréchet distance on held-out digits rose again after its best", stable),
+        ("Sample quality", "Fréchet distance, times the floor (less is better)", cells(by, "times_floor", "{:.1f} ×")),
+        ("", "readable as the digit that was asked for", cells(by, "agreement", "{:.1f} %")),
+        ("", "precision: made digits that look like real ones", cells(by, "precision", "{:.2f}")),
+        ("Mode coverage", "recall: real digits that made ones look like", cells(by, "recall", "{:.2f}")),
+        ("Copies", "much nearer to a training digit than test digits are", percent_cells(by, "copied")),
+        ("Compute", "ms a digit, 50 at once", cells(by, "ms", "{:.2f} ms")),
+        ("", "minutes of training", cells(by, "minutes", "{:.0f} min")),
+        ("", "parameters", cells(by, "parameters", "{:,.0f}")),
+        ("Interpretability", "what can be looked into (no number possible)", {
+            "GAN": "walks in z; a score of realness", "VAE": "walks in z; an encoder: a place for every real digit",
+            "Diffusion": "every step can be looked at and steered"}),
+    ]  # fmt: skip
+    body = "".join(
+        f"<tr><th>{head}</th><td>{what}</td>"
+        + "".join(f"<td class='num'>{found.get(k, 'not measured')}</td>" for k in KINDS)
+        + "</tr>"
+        for head, what, found in lines
+    )
+    n = " / ".join(f"{int(by[k]['n']):,}" for k in by)
+    device = escape(next(iter(by.values()))["device"]) if by else ""
+    return (
+        "<div class='lab-scroll'><table class='lab-table compare'><thead><tr><th></th><th>measured</th>"
+        f"<th>GAN</th><th>VAE</th><th>Diffusion, {steps} steps</th></tr></thead><tbody>{body}</tbody></table></div>"
+        f"<p class='lab-lead'>n = {n} made digits against 10,000 test digits, in the features of a recogniser used for "
+        f"nothing else; {device}. Measure again: <code>{COMMAND}</code>. Train again: "
+        "<code>python -m train.gan</code>, <code>python -m train.vae</code>, "
+        "<code>python -m train.diffusion</code>.</p>"
+    )
+
+
+def cells(by: Mapping[str, Row], key: str, form: str) -> dict[str, str]:
+    return {kind: form.format(float(row[key])) for kind, row in by.items()}
+
+
+def percent_cells(by: Mapping[str, Row], key: str) -> dict[str, str]:
+    return {kind: f"{100 * float(row[key]):.1f} %" for kind, row in by.items()}
+
+
+def stability() -> dict[str, str]:
+    """From the cards' curves: the last held-out value over the best one."""
+    found = {}
+    for kind, name, key in (("GAN", "gan", "val_distance"), ("VAE", "vae", "held_out_error"),
+                            ("Diffusion", "diffusion_mnist", "val_loss")):  # fmt: skip
+        try:
+            values = [p[key] for p in weights.read_card(name).curve if key in p]
+        except weights.WeightsError:
+            continue
+        if values:
+            found[kind] = f"{100 * (values[-1] / min(values) - 1):+.1f} % ({'distance' if kind == 'GAN' else 'loss'})"
+    return found
+
+
+def scatter(rows: Sequence[Row], x_key: str, x_label: str) -> str:
+    """SVG: Fréchet distance, times the floor, against `x_key`; both axes logarithmic."""
+    points = [(float(r[x_key]), max(float(r["times_floor"]), 0.5), r) for r in rows if float(r[x_key]) > 0]
+    if not points:
+        return ""
+    x0, x1 = (f(p[0] for p in points) for f in (min, max))
+    y0, y1 = 1.0, max(2.0, *(p[1] for p in points))
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        share = math.log(x / x0) / (math.log(x1 / x0) or 1)
+        return (LEFT + 14 + share * (WIDTH - LEFT - RIGHT - 60),
+                HEIGHT - BOTTOM - math.log(max(y, y0) / y0) / math.log(y1 / y0) * (HEIGHT - TOP - BOTTOM))  # fmt: skip
+
+    marks = ""
+    for value in (1, 2, 5, 10, 20, 50, 100):
+        if value <= y1:
+            y = at(x0, value)[1]
+            marks += (f"<line class='grid' x1='{LEFT}' x2='{WIDTH - RIGHT}' y1='{y:.1f}' y2='{y:.1f}'/>"
+                      f"<text x='{LEFT - 6}' y='{y + 4:.1f}' text-anchor='end'>{value} ×</text>")  # fmt: skip
+    line = sorted((at(x, y) for x, y, r in points if r["generator"] == "Diffusion" and x_key == "ms"))
+    if len(line) > 1:
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in line)
+        marks += f"<polyline style='stroke:var(--lab-accent);opacity:.5' points='{path}'/>"
+    for x, y, r in points:
+        px, py = at(x, y)
+        colour = KINDS[r["generator"]]
+        name = f"{r['steps']} steps" if r["generator"] == "Diffusion" else r["generator"]
+        marks += (f"<circle cx='{px:.1f}' cy='{py:.1f}' r='5' style='fill:var({colour})'><title>{escape(r['name'])}: "
+                  f"{float(r[x_key]):g}, {y:g} times the floor</title></circle><text x='{px + 8:.1f}' y='{py - 6:.1f}' "
+                  f"style='fill:var({colour})'>{name}</text>")  # fmt: skip
+    return (
+        f"<svg class='lab-curve' viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='Quality against {x_label}'>"
+        f"{marks}<text x='{LEFT}' y='11'>Fréchet distance, times the floor (1 = as real ones)</text>"
+        f"<text x='{(LEFT + WIDTH - RIGHT) / 2}' y='{HEIGHT - 6}' text-anchor='middle'>{x_label}: {x0:.3g} to "
+        f"{x1:,.0f} (logarithmic)</text></svg>"
+    )
+
+
+def map_html(places: Mapping[str, Any]) -> str:
+    """SVGs: real digits in grey, made ones in colour, on two principal components of the recogniser's features."""
+    real = places["real"]
+    xs, ys = [p[0] for p in real], [p[1] for p in real]
+    x0, x1, y0, y1 = min(xs), max(xs), min(ys), max(ys)
+
+    def dot(p: Sequence[float], style: str, r: float) -> str:
+        x, y = 8 + 304 * (p[0] - x0) / (x1 - x0), 8 + 304 * (p[1] - y0) / (y1 - y0)
+        return f"<circle cx='{x:.0f}' cy='{y:.0f}' r='{r}' {style}/>" if 0 <= x <= 320 and 0 <= y <= 320 else ""
+
+    grey = "".join(dot(p, "class='real'", 2.2) for p in real)
+    centres = [
+        [sum(p[i] for p in real if p[2] == k) / max(1, sum(p[2] == k for p in real)) for i in (0, 1)] for k in range(10)
+    ]
+    names = "".join(
+        f"<text x='{8 + 304 * (x - x0) / (x1 - x0):.0f}' y='{12 + 304 * (y - y0) / (y1 - y0):.0f}' "
+        f"text-anchor='middle'>{k}</text>"
+        for k, (x, y) in enumerate(centres)
+    )
+    figures = ""
+    for kind, colour in KINDS.items():
+        made = "".join(dot(p, f"style='fill:var({colour})'", 2.2) for p in places.get(kind, []))
+        figures += (
+            f"<figure><svg class='lab-curve places' viewBox='0 0 320 320' role='img' aria-label='Features of real "
+            f"digits and of those made by {kind}'>{grey}{made}{names}</svg><figcaption>{kind}</figcaption></figure>"
+        )
+    share = 100 * sum(places["explained"])
+    return (
+        f"<div class='lab-places'>{figures}</div><p class='lab-lead'>600 test digits in grey, 600 made ones in colour, "
+        f"on the two directions in which real digits differ most in the recogniser’s features ({share:.0f} % of the "
+        "variance). Grey without colour is a kind of digit that is not made; colour without grey is none that "
+        "people write.</p>"
+    )
+
+
+STYLE = (
+    "<style>.lab-places{display:grid;grid-template-columns:repeat(auto-fit,minmax(230px,1fr));gap:1rem}"
+    ".lab-places figure{margin:0}.lab-places figcaption{font-size:.85rem;text-align:center}"
+    ".places{border:1px solid var(--border-color-primary);border-radius:8px}"
+    ".places circle{opacity:.7}.places .real{fill:var(--body-text-color-subdued);opacity:.35}"
+    ".places text{font-size:15px;font-weight:700;fill:var(--body-text-color)!important}"
+    ".lab-plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(280px,1fr));gap:1rem}</style>"
+)
+
+
+def build_measures() -> None:
+    rows = measured()
+    if not rows:
+        gr.HTML(f"<p class='lab-lead'>The three have not been measured yet; <code>{COMMAND}</code> does it.</p>")
+        return
+    plots = (
+        scatter(rows, "ms", "milliseconds a digit"),
+        scatter(list(chosen(rows).values()), "minutes", "minutes of training"),
+    )
+    gr.HTML(f"{STYLE}<h3>Measured</h3>{table_html(rows)}<div class='lab-plots'>{''.join(plots)}</div>")
+    try:
+        places = json.loads(RESULT.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    with gr.Accordion("Coverage: where made digits lie among real ones", open=True):
+        gr.HTML(map_html(places))

@@ -1,0 +1,152 @@
+"""Training GAN and VAE: smoke and exact resume, who learns from which loss, what is shipped; the common protocol."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tasks import weights
+from tasks.gan import GanGenerator, GanHistory
+from tasks.networks.dcgan import DCGAN
+from tasks.vae import VaeGenerator
+from train import digits, evaluate, gan, vae
+from train.diffusion import untrained_judge
+from train.generator_measures import Judge
+
+TINY = replace(gan.NONE, steps=6, batch=20, widths=(8, 8, 8), d_widths=(4, 4, 4), look_every=2, measure_every=100)
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    return untrained_judge(*gan.split(digits.synthetic(120)))
+
+
+def test_gan_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gan.main(["--smoke", "--out", str(tmp_path)])
+    shipped = tmp_path / "weights"
+    card = weights.read_card("gan", shipped)
+    assert card.headline in capsys.readouterr().out
+    assert set(card.tables["stabilisers"]["table"]) == {"none", "moving average", *gan.STABILISERS}
+    assert len(card.tables["scores"]["real"]) == 21 and card.curve[-1]["val_agreement"] >= 0
+    assert GanGenerator.load(shipped).generate(2, 0, 1).shape == (2, 28, 28)
+    for name in ("gan_history", "gan_collapse"):
+        history = GanHistory.load(name, shipped)
+        assert history.generate(np.zeros((2, 100)), [1, 2]).shape == (2, 2, 28, 28)
+        assert set(history.card.tables["snapshots"]) == {"2", "4"}
+    gan.main(["--smoke", "--resume", "--out", str(tmp_path)])  # finished: trains no further
+    assert weights.read_card("gan", shipped).sha256 == card.sha256
+
+
+def test_vae_smoke(tmp_path: Path) -> None:
+    vae.main(["--smoke", "--out", str(tmp_path)])
+    card = weights.read_card("vae", tmp_path / "weights")
+    assert card.curve[-1]["held_out_error"] < card.curve[0]["held_out_error"]
+    assert VaeGenerator.load(tmp_path / "weights").generate(2, 0, 1).shape == (2, 28, 28)
+    vae.main(["--smoke", "--resume", "--out", str(tmp_path)])
+    assert weights.read_card("vae", tmp_path / "weights").sha256 == card.sha256
+
+
+@pytest.mark.parametrize("script", [gan, vae])
+def test_smoke_never_overwrites_what_is_shipped(script: object) -> None:
+    with pytest.raises(SystemExit):
+        script.main(["--smoke"])  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("norm", ["batch", "spectral"])
+def test_an_interrupted_training_ends_the_same(tmp_path: Path, judge: Judge, norm: str) -> None:
+    plan, pictures = replace(TINY, norm=norm, shift=1), digits.synthetic(120)
+    whole, _ = gan.train(plan, pictures, judge, 0, tmp_path / "whole", False)
+    gan.train(plan, pictures, judge, 0, tmp_path / "cut", False, stop_after=3)
+    resumed, _ = gan.train(plan, pictures, judge, 0, tmp_path / "cut", True)
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, resumed.network.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("norm", ["batch", "spectral", "none"])
+def test_each_player_learns_from_its_own_loss_only(norm: str) -> None:
+    torch.manual_seed(0)
+    game = gan.Game(DCGAN(generator_widths=(8, 8, 8), discriminator_widths=(4, 4, 4), norm=norm)).train()
+    batch = torch.rand(6, 1, 28, 28) * 2 - 1, torch.randn(6, 100), torch.eye(10)[:6]
+
+    def gradients(which: int) -> tuple[bool, bool]:
+        game.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):  # as trained: its cache of weights must not let anything through
+            logits = game(*batch)
+        gan.losses(logits)[which].backward()
+        return tuple(any(p.grad is not None and bool(p.grad.any()) for p in network.parameters())
+                     for network in (game.pair.generator, game.pair.discriminator))  # type: ignore[return-value]  # fmt: skip
+
+    assert gradients(0) == (False, True)
+    assert gradients(1) == (True, False)
+
+
+def test_losses_are_the_papers() -> None:
+    real, made = torch.tensor([2.0, -1.0]), torch.tensor([0.5, 0.0])
+    d, g = gan.losses((real, made, made), real_target=0.9)
+    p, q = real.sigmoid(), made.sigmoid()
+    expected = -(0.9 * p.log() + 0.1 * (1 - p).log()).mean() - (1 - q).log().mean()
+    torch.testing.assert_close(d, expected)
+    torch.testing.assert_close(g, -q.log().mean())
+
+
+def test_shifted_pictures_move_as_a_whole() -> None:
+    x = -torch.ones(40, 1, 8, 8)
+    x[:, 0, 4, 4] = 1
+    torch.manual_seed(0)
+    moved = gan.shifted(x, 2)
+    places = moved[:, 0].flatten(1).argmax(1)
+    rows, columns = places // 8, places % 8
+    assert ((moved > 0).sum((1, 2, 3)) == 1).all() and set(rows.tolist()) == set(columns.tolist()) == {2, 3, 4, 5, 6}
+    assert gan.shifted(x, 0) is x
+
+
+def test_only_what_helped_is_taken() -> None:
+    table = {name: {"distance": 9.0} for name in gan.STABILISERS} | {"moving average": {"distance": 5.0}}
+    table["label smoothing"] = {"distance": 4.0}
+    plan, helped = gan.with_what_helped(gan.OURS, table)
+    assert helped == ["label smoothing"] and plan.real_target == 0.9 and plan.norm == "batch" and plan.shift == 0
+
+
+def test_bound_is_zero_where_nothing_is_lost() -> None:
+    x = torch.tensor([[[[0.0, 1.0]]]])
+    error, divergence = vae.bound(torch.tensor([[[[-60.0, 60.0]]]]), x, torch.zeros(1, 3), torch.zeros(1, 3))
+    assert float(error) < 1e-6 and float(divergence) == 0
+    q, p = torch.distributions.Normal(1.0, 2.0), torch.distributions.Normal(0.0, 1.0)
+    _, divergence = vae.bound(x, x, torch.ones(1, 1), torch.full((1, 1), 2 * np.log(2.0)))
+    torch.testing.assert_close(divergence, torch.distributions.kl_divergence(q, p))
+
+
+def test_parameters_are_within_the_budget() -> None:
+    assert sum(p.numel() for p in DCGAN(**gan.OURS.config).parameters()) <= 3e6
+
+
+def test_protocol_measures_copies_and_writes_the_table(tmp_path: Path, judge: Judge) -> None:
+    pictures = digits.synthetic(120)
+    copies = evaluate.Copies(judge, pictures)
+    assert copies.share(pictures.images[:20]) == 1.0
+    card = weights.Card("x", "gan", "", "", 7, {}, {}, [], [], {}, {"minutes": 2, "command": "c"}, "", "")
+
+    def generate(n: int, seed: int, labels: list[int]) -> np.ndarray:
+        return np.random.default_rng(seed).integers(0, 255, (n, 28, 28), dtype=np.uint8)
+
+    found = evaluate.row("GAN", "noise", 1, generate, 60, judge, copies, card)
+    assert found["copied"] == 0.0 and found["n"] == 60 and found["distance"] > found["floor"]
+    evaluate.write([found], tmp_path / "generators.csv")
+    with (tmp_path / "generators.csv").open(newline="") as file:
+        [read] = csv.DictReader(file)
+    assert tuple(read) == evaluate.COLUMNS and read["parameters"] == "7"
+
+
+@pytest.mark.parametrize("name", [n for n in ("gan", "vae") if (weights.FOLDER / f"{n}.json").is_file()])
+def test_shipped_card_is_true(name: str) -> None:
+    """The headline: label agreement, of 500 digits made as the card says."""
+    from tasks.classification import DigitClassifier
+
+    generator = GanGenerator.load() if name == "gan" else VaeGenerator.load()
+    images, labels, _ = evaluate.make(evaluate.one_step(generator), 500)
+    agreement = float((DigitClassifier.load().classify_batch(images).argmax(1) == labels).mean())
+    claimed = generator.card.metrics[0].value / 100
+    assert abs(agreement - claimed) <= 3 * max(claimed * (1 - claimed) / 500, 1e-4) ** 0.5 + 0.005

@@ -1,0 +1,237 @@
+"""Train the denoiser: one network for grey pictures at all noise levels, told the level by a map (Zhang et al. 2018).
+
+    python -m train.denoiser --data DIR           runs/denoiser; go on with --resume
+    python -m train.denoiser --data DIR --ship    measure the last checkpoint on BSD68, write weights and card
+    python -m train.denoiser --smoke --out DIR    all of it on made-up pictures in under a minute
+
+White Gaussian noise of 0 to 55 grey levels on crops of Train400 and of reduced photos, 64 px first and 128 px later, so
+that the network learns to use what lies further away. 20 pictures of Train400 are the validation set; BSD68 is measured
+once, by --ship. Minutes, machine and score: on the card (weights/README.md).
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tasks import weights
+from tasks.denoising import Denoiser
+from tasks.networks.denoiser_unet import DenoiserUNet
+from tasks.quality import psnr, ssim
+from train import data, report, restoration
+from train.loop import Fit, Recipe, fit
+
+MEASURED = (15, 25, 50)  # grey levels
+TURNS = 8  # of the self-ensemble: four turns, mirrored or not
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained, and for how long."""
+
+    steps: int = 6_000
+    batch: int = 16  # crops of `side`; a quarter as many of twice the side
+    side: int = 64  # px
+    wider_from: float = 0.65  # share of the steps after which crops are twice as wide
+    lr: float = 1.2e-3
+    ema: float = 0.999
+    sigma: float = 55.0  # grey levels, the highest
+    widths: tuple[int, ...] = (48, 96, 160)
+    blocks: tuple[int, ...] = (2, 2, 3)
+
+
+SMOKE = Plan(steps=60, batch=4, side=32, ema=0.9, widths=(8, 16), blocks=(1, 1))
+
+
+def config(plan: Plan) -> dict[str, object]:
+    return {"channels": 1, "maps": 1, "widths": list(plan.widths), "blocks": list(plan.blocks)}
+
+
+def relative_error(restored: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
+    """Mean over the crops of their root mean square error, relative to what a good denoiser leaves at that sigma.
+
+    That is close to 3.1 sigma in squared grey levels (DnCNN on BSD68). The scores are means of logarithms, so a crop
+    counts by its own error and not by how hard it is.
+
+    Args:
+        restored, clean: float (B, 1, H, W) in [0, 1].
+        sigma: (B, 1, 1, 1) in grey levels.
+    """
+    squared = ((restored.float() - clean) * 255).square().mean((1, 2, 3))
+    return (squared / (3.1 * (sigma.flatten() + 1)) + 1e-3).sqrt().mean()
+
+
+def train(
+    plan: Plan, pictures: Sequence[np.ndarray], photos: Sequence[np.ndarray], seed: int, run: Path, resume: bool,
+    stop_after: int | None = None,
+) -> Fit:  # fmt: skip
+    """Train on all of `pictures` but the held-out ones and on `photos`; the curve is PSNR at sigma 25."""
+    fit_set, val_set = restoration.split(list(pictures))
+    crops = restoration.Crops(fit_set, list(photos))
+    torch.manual_seed(seed)
+    network = DenoiserUNet(1, 1, plan.widths, plan.blocks)
+    recipe = Recipe(
+        steps=plan.steps,
+        batch=plan.batch,
+        lr=plan.lr,
+        warmup=0.03,
+        ema=plan.ema,
+        clip=1.0,
+        seed=seed,
+    )
+
+    def batch_at(step: int, rank: int, world: int) -> tuple[Tensor, ...]:
+        wide = 2 if step >= plan.wider_from * plan.steps else 1
+        n = max(1, plan.batch // world // wide**2)
+        clean = crops.draw(n, plan.side * wide)
+        sigma = ((torch.rand(1) + torch.arange(n) / n) % 1 * plan.sigma)[:, None, None, None]  # evenly over the batch
+        return clean + torch.randn_like(clean) * sigma / 255, clean, sigma
+
+    def loss(model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+        noisy, clean, sigma = batch
+        return relative_error(model(noisy, sigma / 255), clean, sigma)
+
+    def evaluate(model: nn.Module) -> dict[str, float]:
+        denoiser = Denoiser(model)
+        return {f"psnr_{sigma}": scores(denoiser, val_set, sigma)["psnr"] for sigma in MEASURED}
+
+    return fit(network, batch_at, loss, recipe, run, resume=resume, evaluate=evaluate,
+               evaluate_every=max(1, plan.steps // 10), stop_after=stop_after)  # fmt: skip
+
+
+# -- what is measured and shipped ------------------------------------------------------------------------------------
+
+
+def as_stored(network: nn.Module, plan: Plan) -> DenoiserUNet:
+    """The network as `weights.load` gives it back: rounded to fp16, float32 again."""
+    stored = DenoiserUNet(1, 1, plan.widths, plan.blocks)
+    stored.load_state_dict({k: v.half().float() for k, v in network.state_dict().items()}, strict=True)
+    return stored
+
+
+def noisy_pictures(pictures: Sequence[np.ndarray], sigma: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(noisy, clean), float32 (H, W); picture k gets the noise of seed k, whatever its neighbours are."""
+    clean = [p.astype(np.float32) / 255 for p in pictures]
+    return [(c + restoration.seeded_noise(c.shape, sigma, k), c) for k, c in enumerate(clean)]
+
+
+def ensemble(denoiser: Denoiser, noisy: np.ndarray, sigma: float) -> np.ndarray:
+    """The mean over the eight turned and mirrored pictures, turned back."""
+    total = np.zeros_like(noisy)
+    for turn in range(TURNS):
+        x = np.rot90(noisy.T if turn >= 4 else noisy, turn % 4)
+        y = np.rot90(denoiser.denoise_array(np.ascontiguousarray(x), sigma), -(turn % 4))
+        total += y.T if turn >= 4 else y
+    return total / TURNS
+
+
+def scores(denoiser: Denoiser, pictures: Sequence[np.ndarray], sigma: float, how: str = "told") -> dict[str, float]:
+    """Mean PSNR and SSIM over pictures uint8 (H, W); `how`: "told" sigma, "blind", or by self-"ensemble"."""
+    found = []
+    for noisy, clean in noisy_pictures(pictures, sigma):
+        if how == "ensemble":
+            restored = ensemble(denoiser, noisy, sigma)
+        else:
+            restored = denoiser.denoise_array(noisy, None if how == "blind" else float(sigma))
+        found.append((psnr(restored, clean), ssim(restored, clean)))
+    mean = np.mean(found, 0)
+    return {"psnr": float(mean[0]), "ssim": float(mean[1])}
+
+
+def milliseconds(denoiser: Denoiser, size_hw: tuple[int, int] = (321, 481), times: int = 12) -> float:
+    """Median for one picture."""
+    x = np.random.default_rng(0).random(size_hw, np.float32)
+    took = []
+    for _ in range(times + 2):
+        start = time.perf_counter()
+        denoiser.denoise_array(x, 25.0)
+        took.append(1000 * (time.perf_counter() - start))
+    return float(np.median(took[2:]))
+
+
+def ship(
+    done: Fit, plan: Plan, n_fit: str, test: Sequence[np.ndarray], seed: int, out: Path, test_name: str = "BSD68"
+) -> weights.Card:
+    """Measure once on the test pictures, write weights and card."""
+    network = as_stored(done.network, plan)
+    denoiser = Denoiser(network)
+    how = "grey, PSNR over the whole picture, result clipped; noise neither clipped nor rounded, seeds 0, 1, 2, ..."
+    metrics = []
+    for sigma in (25, 15, 50):
+        told, blind = scores(denoiser, test, sigma), scores(denoiser, test, sigma, "blind")
+        for name, value, unit, said in (
+            (f"PSNR at sigma {sigma}", told["psnr"], "dB", f"{test_name}, {how}"),
+            (f"PSNR at sigma {sigma}, blind", blind["psnr"], "dB", f"{test_name}, sigma estimated from the picture"),
+            (f"SSIM at sigma {sigma}", told["ssim"], "", f"{test_name}, Gaussian window of 11 px"),
+        ):
+            metrics.append(weights.Metric(name, round(value, 4), unit, "test", len(test), said))
+        print(sigma, told, blind, flush=True)
+    eightfold = scores(denoiser, test, 25, "ensemble")["psnr"]
+    metrics += [
+        weights.Metric("PSNR at sigma 25, eight-fold", round(eightfold, 4), "dB", "test", len(test),
+                       f"{test_name}, mean over eight turned and mirrored pictures: eight times the time"),
+        weights.Metric("time for one picture", round(milliseconds(denoiser), 1), "ms", "test", 1,
+                       f"481 x 321 px, grey, median of 12, {report.hardware()}"),
+    ]  # fmt: skip
+    card = weights.Card(
+        name="denoiser",
+        task="denoising",
+        title="Denoiser, grey, all noise levels",
+        architecture=f"U-Net of residual blocks without biases, {'-'.join(map(str, plan.widths))} channels, on the "
+        "picture folded to half resolution, with the noise level as a map",
+        parameters=sum(p.numel() for p in network.parameters()),
+        config=config(plan),
+        preprocess={"range": [0, 1], "sigma": [0, plan.sigma]},
+        classes=[],
+        metrics=metrics,
+        data={
+            **restoration.ABOUT,
+            "n": n_fit,
+            "held_out": f"{restoration.HELD_OUT} of Train400 for the curve; {test_name}, {len(test)} pictures, for the "
+            "scores",
+        },
+        training=report.about_training(f"python -m train.denoiser --steps {plan.steps} --ship", seed, done.minutes),
+        paper="Zhang, Zuo, Zhang 2018, FFDNet, arXiv 1710.04026; Zhang et al. 2021, DRUNet, arXiv 2008.13751; Mohan et "
+        "al. 2020, arXiv 1906.05478; noise level by Chen, Zhu, Heng 2015",
+        limits="Learnt white Gaussian noise on grey pictures. Colour goes through it as brightness and two colour "
+        "differences. Camera noise that is larger than a pixel, JPEG's blocks and salt and pepper are not its kind.",
+        curve=done.curve,
+        tables={"first_six": round(scores(denoiser, test[:6], 25)["psnr"], 4)},  # what a test measures again
+    )
+    return weights.save(network, card, out, half=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder with restoration/, coco128/")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=Plan.steps, help="of 16 crops of 64 px, or as many pixels")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--ship", action="store_true", help="after the training: measure, write weights and card")
+    parser.add_argument("--smoke", action="store_true", help="made-up pictures, under a minute; needs --out")
+    parser.add_argument("--out", type=Path, default=weights.FOLDER, help="where weights and card go")
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    args = parser.parse_args(arguments)
+    if args.smoke:
+        if args.out == weights.FOLDER:
+            parser.error("--smoke would overwrite the real weights: give --out")
+        pictures, test = restoration.made_up(24), restoration.made_up(2, seed=1)
+        done = train(SMOKE, pictures, [], args.seed, args.out / "denoiser-smoke", args.resume)
+        print(ship(done, SMOKE, "made-up pictures", test, args.seed, args.out / "weights", "made-up pictures").headline)
+        return
+    plan, pictures = replace(Plan(), steps=args.steps), restoration.pictures(args.data, "Train400")
+    photos = restoration.reduced_photos(args.data)
+    done = train(plan, pictures, photos, args.seed, args.runs / "denoiser", args.resume or args.ship)
+    if args.ship:
+        n_fit = f"{len(pictures) - restoration.HELD_OUT} pictures of Train400, {len(photos)} photos of COCO128 reduced"
+        card = ship(done, plan, n_fit, restoration.pictures(args.data, "BSD68"), args.seed, args.out)
+        print(card.headline, *(f"{m.name} {m.value} {m.unit}" for m in card.metrics[1:]), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""What a road scene is turned into before a network trains on it: another distance, light and traffic."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from train.road_scenes import VOID
+
+SCALES = (0.6, 1.6)  # size of what is seen, relative to the picture; their logarithms are equally likely
+TURN = 0.06  # rad, the camera's roll at most
+FOCUS = 0.3  # share of the crops that are put around a pixel of a rare class
+PASTE = 0.5  # share of the crops that get another crop's rare objects, where those stand (after ClassMix)
+
+
+def crop(picture: np.ndarray, mask: np.ndarray, size_hw: tuple[int, int], rare: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """A piece of a scene, nearer or farther, turned a little, half of them mirrored.
+
+    picture: uint8 (H, W, 3), mask: uint8 (H, W). Returns float32 (3, h, w) in [0, 1], whose edges go on where the
+    scene ends, and int64 (h, w), VOID there.
+    """
+    high, wide = mask.shape
+    low, far = np.log(SCALES)
+    scale = float(torch.empty(()).uniform_(low, far).exp())
+    turn, mirror = float(torch.empty(()).uniform_(-TURN, TURN)), 1.0 if torch.rand(()) < 0.5 else -1.0
+    y, x = _centre(mask, (size_hw[0] / scale, size_hw[1] / scale), rare)
+    across, down = size_hw[1] / scale / wide, size_hw[0] / scale / high
+    c, s, aspect = np.cos(turn), np.sin(turn), high / wide
+    theta = torch.tensor([[c * across * mirror, -s * down * aspect, 2 * x / wide - 1],
+                          [s * across * mirror / aspect, c * down, 2 * y / high - 1]], dtype=torch.float32)  # fmt: skip
+    grid = F.affine_grid(theta[None], [1, 3, *size_hw], align_corners=False)
+    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    pixels = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    known = torch.from_numpy(mask)[None, None].float() - VOID  # 0 is what lies outside
+    label = F.grid_sample(known, grid, mode="nearest", padding_mode="zeros", align_corners=False) + VOID
+    return pixels[0], label[0, 0].round().long()
+
+
+def _centre(mask: np.ndarray, extent_hw: tuple[float, float], rare: Sequence[int]) -> tuple[float, float]:
+    """(y, x) in px of a crop that reaches over as little of the edge as it can."""
+    at = [float(torch.rand(()) * side) for side in mask.shape]
+    if rare and torch.rand(()) < FOCUS:
+        ys, xs = np.nonzero(mask == rare[int(torch.randint(len(rare), ()))])
+        if len(ys):
+            i = int(torch.randint(len(ys), ()))
+            jitter = torch.empty(2).uniform_(-0.25, 0.25)
+            at = [ys[i] + float(jitter[0]) * extent_hw[0], xs[i] + float(jitter[1]) * extent_hw[1]]
+    inside = []
+    for value, side, extent in zip(at, mask.shape, extent_hw, strict=True):
+        margin = min(extent, side) / 2
+        inside.append(min(max(value, margin), side - margin) if extent < side else side / 2)
+    return inside[0], inside[1]
+
+
+def paste(x: Tensor, y: Tensor, things: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Objects of some of the classes `things` out of the neighbour in the batch, as they stand there.
+
+    After ClassMix (Olsson et al. 2021, arXiv 2007.07936). x: float (B, 3, H, W), y: int64 (B, H, W).
+    """
+    if not things:
+        return x, y
+    n, other_x, other_y = len(x), x.roll(1, 0), y.roll(1, 0)
+    here = torch.zeros_like(y, dtype=torch.bool)
+    for c in things:
+        taken = (torch.rand(n, 1, 1) < 0.5).to(y.device)
+        here |= (other_y == c) & taken
+    here &= (torch.rand(n, 1, 1) < PASTE).to(y.device)
+    return torch.where(here[:, None], other_x, x), torch.where(here, other_y, y)
+
+
+def relight(x: Tensor) -> Tensor:
+    """Other exposure, contrast, gamma, saturation and white balance; a little noise and blur on some.
+
+    float (B, 3, H, W) in [0, 1] -> the same.
+    """
+    n = len(x)
+    brightness, contrast, saturation = torch.empty(3, n, 1, 1, 1).uniform_(0.75, 1.3).unbind()
+    gamma = torch.empty(n, 1, 1, 1).uniform_(-0.4, 0.4).exp()
+    balance = torch.empty(n, 3, 1, 1).uniform_(0.9, 1.1)
+    x = torch.lerp(x.mean(1, keepdim=True), x, saturation) * balance
+    mean = x.mean((1, 2, 3), keepdim=True)
+    x = ((x - mean) * contrast + mean * brightness).clamp(1e-4, 1) ** gamma
+    blurred = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    x = torch.where(torch.rand(n, 1, 1, 1) < 0.15, blurred, x)
+    strength = 0.03 * torch.rand(n, 1, 1, 1) * (torch.rand(n, 1, 1, 1) < 0.3)
+    return (x + strength * torch.randn_like(x)).clamp(0, 1)
