@@ -35,13 +35,26 @@ def wait_for(url: str, seconds: float = 60) -> float:
 @contextmanager
 def running_app() -> Iterator[str]:
     """`with running_app() as url:` -> the page's address; the process ends with the block."""
+    with running_app_process() as (url, _):
+        yield url
+
+
+def resident_mb(pid: int) -> float:
+    """Megabytes of memory that a process holds at this moment, by `ps`."""
+    said = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
+    return int(said.stdout) / 1024
+
+
+@contextmanager
+def running_app_process() -> Iterator[tuple[str, int]]:
+    """As `running_app`, with the id of the process."""
     port = free_port()
     env = {**os.environ, "GRADIO_SERVER_PORT": str(port)}
     process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}/"
     try:
         wait_for(url)
-        yield url
+        yield url, process.pid
     finally:
         process.terminate()
         try:

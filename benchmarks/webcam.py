@@ -1,12 +1,13 @@
 """Live detection in a real Chromium with a fake camera, against gradio's plain streaming pattern, on the same cores.
 
-    python -m benchmarks.webcam --yolo PATH [--seconds 15] [--visitors 1 2 4 8]
+    python -m benchmarks.webcam [--yolo PATH] [--seconds 15] [--visitors 1 2 4 8]
 
 The camera shows a clip of 640x480 px at 30 frames a second, made from a picture that ultralytics brings along; each of
 its frames is looked at once at most, so 30 detections a second are all there are. The last row's camera has 60. All
 apps run the same network at the same input size. Writes benchmarks/results/webcam.csv: detections a second, round trip
 p50 and p95 (from the capture of a frame to its boxes in the page), for several visitors the least and the most that one
-of them gets, and what the plain pattern gives with all its defaults and with `stream_every=0.05`.
+of them gets, the server's resident memory when the measured seconds begin and end, and what the plain pattern gives
+with all its defaults and with `stream_every=0.05`. `--skip-plain` leaves that out.
 """
 
 import argparse
@@ -26,7 +27,8 @@ from gradio_client import Client
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
 
-from benchmarks.app_process import free_port, running_app, wait_for
+from benchmarks.app_process import free_port, resident_mb, running_app_process, wait_for
+from benchmarks.detectors import default_yolo
 from benchmarks.results import record
 from tests.chromium import find_chromium
 
@@ -114,8 +116,11 @@ READ = """() => {
 }"""
 
 
-def ours(chromium: Chromium, url: str, visitors: int, seconds: float) -> list[tuple[float, float, float]]:
-    """For each visitor: (detections a second, round trip p50, p95 in ms) by the page's own clock."""
+def ours(
+    chromium: Chromium, url: str, pid: int, visitors: int, seconds: float
+) -> tuple[list[tuple[float, float, float]], float, float]:
+    """For each visitor (detections a second, round trip p50, p95 in ms) by the page's own clock; memory in MB, before
+    and after."""
     for _ in range(visitors):
         chromium.open(url)
     with chromium.attached() as context:
@@ -127,13 +132,16 @@ def ours(chromium: Chromium, url: str, visitors: int, seconds: float) -> list[tu
     time.sleep(WARM_S)
     with chromium.attached() as context:
         before = {page.evaluate("performance.timeOrigin"): page.evaluate(READ) for page in pages_of(context, url)}
+    memory = resident_mb(pid)
     time.sleep(seconds)
+    memory_after = resident_mb(pid)
     with chromium.attached() as context:
         after = {page.evaluate("performance.timeOrigin"): page.evaluate(READ) for page in pages_of(context, url)}
-    return [
+    got = [
         (1000 * (after[page][1] - answers) / (after[page][0] - began), after[page][2], after[page][3])
         for page, (began, answers, _, _) in before.items()
     ]
+    return got, memory, memory_after
 
 
 PLAIN = """
@@ -187,22 +195,29 @@ def plain(chromium: Chromium, yolo: Path, seconds: float, *pace: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--yolo", type=Path, required=True, help="YOLO weights: a .pt file or an OpenVINO folder")
+    parser.add_argument(
+        "--yolo", type=Path, default=default_yolo(), help="YOLO weights: a .pt file or an OpenVINO folder"
+    )
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--visitors", type=int, nargs="+", default=[1, 2, 4, 8])
+    parser.add_argument("--skip-plain", action="store_true", help="without the plain pattern, its columns empty")
     args = parser.parse_args()
+    if args.yolo is None:
+        print("--yolo names no weights, and IMAGE_LAB_YOLO is not set: nothing to measure")
+        return
     os.environ["IMAGE_LAB_YOLO"] = str(args.yolo)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         clips = {30: make_clip(Path(folder) / "street.mjpeg"), 60: make_fast_clip(Path(folder) / "street.y4m", 60)}
-        usual = []
-        for pace in ((), ("0.05",)):
+        usual: list[float] = []
+        for pace in () if args.skip_plain else ((), ("0.05",)):
             with Chromium(playwright, clips[30], Path(folder) / "-".join(("plain", *pace))) as chromium:
                 usual.append(plain(chromium, args.yolo, args.seconds, *pace))
-        print(f"plain gr.Image streaming: {usual[0]:.1f} detections a second, at stream_every=0.05 {usual[1]:.1f}")
-        for n, fps in [*((n, 30) for n in args.visitors), (1, 60)]:
+        if usual:
+            print(f"plain gr.Image streaming: {usual[0]:.1f} detections a second, at stream_every=0.05 {usual[1]:.1f}")
+        for n, fps in [*((n, 30) for n in args.visitors), *([(1, 60)] if 1 in args.visitors else [])]:
             data = Path(folder) / f"visitors-{n}-{fps}"
-            with running_app() as url, Chromium(playwright, clips[fps], data) as chromium:
-                got = ours(chromium, url, n, args.seconds)
+            with running_app_process() as (url, pid), Chromium(playwright, clips[fps], data) as chromium:
+                got, memory, memory_after = ours(chromium, url, pid, n, args.seconds)
             rates = [rate for rate, _, _ in got]
             record("webcam", {
                 "visitors": n,
@@ -212,8 +227,10 @@ def main() -> None:
                 "rate_most": round(max(rates), 1),
                 "p50_ms": round(statistics.median(p50 for _, p50, _ in got), 1),
                 "p95_ms": round(max(p95 for _, _, p95 in got), 1),
-                "plain_rate": round(usual[0], 1),
-                "plain_rate_at_0.05": round(usual[1], 1),
+                "plain_rate": round(usual[0], 1) if usual else "",
+                "plain_rate_at_0.05": round(usual[1], 1) if usual else "",
+                "memory_mb_start": round(memory),
+                "memory_mb_end": round(memory_after),
             })  # fmt: skip
 
 

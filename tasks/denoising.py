@@ -85,14 +85,14 @@ class Denoiser:
 
 @torch.inference_mode()
 def run(network: nn.Module, planes: np.ndarray, maps: Tensor) -> np.ndarray:
-    """float32 (P, h, w), each plane a picture of its own, and maps (P, M, 1, 1) -> float32 (P, h, w).
+    """float32 (P, h, w), each plane a picture of its own, and maps (P or 1, M, 1, 1) -> float32 (P, h, w).
 
     In bf16 where the processor has it: half the time, 0.004 dB (shared with training's measures, so it is in them).
     """
     x = torch.from_numpy(planes)[:, None].to(compute.device())
     bf16 = compute.bf16_is_native()
     with torch.autocast(compute.device().type, torch.bfloat16, enabled=bf16):
-        return network(x, maps)[:, 0].float().cpu().numpy()
+        return network(x, maps.expand(len(x), -1, -1, -1))[:, 0].float().cpu().numpy()
 
 
 # -- pictures, arrays, planes ----------------------------------------------------------------------------------------
@@ -149,7 +149,8 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601, as JPEG has it
 class Enhancer:
     """Enlarges pictures and takes JPEG's traces out of them, with one network for all of it, as DnCNN-3 has.
 
-    The network sees the brightness only. What it adds goes to R, G and B alike, so that colours stay as they are.
+    Super-resolution sees the brightness only: what it adds goes to R, G and B alike, so that colours stay as they are.
+    JPEG keeps colour differences at half the size, as a rule, so there they go through the network, too.
     """
 
     def __init__(self, network: nn.Module, card: weights.Card | None = None):
@@ -180,19 +181,36 @@ class Enhancer:
 
     def deblock_steps(self, x: np.ndarray, side: int = SIDE) -> Iterator[TileStep]:
         """float32 (H, W) or (H, W, 3) in [0, 1] -> steps whose `out` has its shape. Raises ImageError."""
-        return self._steps(checked(x), TASKS.index("JPEG"), side)
+        for step in self._steps(checked(x), TASKS.index("JPEG"), side):
+            if step.done == step.total and x.ndim == 3:
+                step.out = (step.out + self._colours_of_jpeg(x, side)).clip(0, 1)
+            yield step
+
+    def _colours_of_jpeg(self, x: np.ndarray, side: int) -> np.ndarray:
+        """What has to be added to RGB (H, W, 3) for its colour differences: smooth, and of no brightness."""
+        differences = x[..., ::2] - (x @ LUMA)[..., None]  # R - Y, B - Y
+        half = enlarged(differences, 0.5).transpose(2, 0, 1) + np.float32(0.5)
+        *_, last = in_tiles(half, lambda planes: run(self.network, planes, self._maps(TASKS.index("JPEG"))), side)
+        added = torch.from_numpy(last.out - half)[None]
+        red, blue = nn.functional.interpolate(added, x.shape[:2], mode="bilinear")[0].numpy()
+        green = -(LUMA[0] * red + LUMA[2] * blue) / LUMA[1]
+        return np.stack([red, green, blue], 2)
 
     def _steps(self, x: np.ndarray, task: int, side: int) -> Iterator[TileStep]:
         luma = (x @ LUMA if x.ndim == 3 else x)[None].astype(np.float32)
-        maps = torch.zeros(1, len(TASKS), 1, 1, device=compute.device())
-        maps[0, task] = 1
-        for step in in_tiles(luma, lambda planes: run(self.network, planes, maps), side):
+        for step in in_tiles(luma, lambda planes: run(self.network, planes, self._maps(task)), side):
             if step.done == step.total:  # colours only now: no copy of the picture for each tile
                 added = (step.out - luma)[0]
                 out = x + (added[..., None] if x.ndim == 3 else added)
                 yield TileStep(step.done, step.total, out.clip(0, 1).astype(np.float32))
             else:
                 yield step
+
+    def _maps(self, task: int) -> Tensor:
+        """(1, 4, 1, 1)."""
+        maps = torch.zeros(1, len(TASKS), 1, 1, device=compute.device())
+        maps[0, task] = 1
+        return maps
 
 
 def enlarged(x: np.ndarray, scale: float) -> np.ndarray:

@@ -127,7 +127,8 @@ def test_without_the_bars_of_the_square(coco: Detector, bus: np.ndarray) -> None
 class Candidates:
     """An engine that is sure of `n` of its 40 places."""
 
-    class_names, end2end, needs_square, title = NAMES, False, False, "pretended"
+    end2end, needs_square, title = False, False, "pretended"
+    class_names: tuple[str, ...] = NAMES
     fixed_size: int | None = None
 
     def __init__(self, n: int):

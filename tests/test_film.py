@@ -159,7 +159,7 @@ def test_what_went_wrong_comes_after_the_last_frame(runs: Runs) -> None:
     assert second["error"] == errors.BUG and second["done"] and len(second["frames"]) == 1
 
 
-BAD = {
+BAD: dict[str, object] = {
     "None": None, "a text": "run", "a list": [], "empty": {}, "no have": {"run": "x"},
     "have is a text": {"run": "x", "have": "0"},
     "have is true": {"run": "x", "have": True}, "have is a fraction": {"run": "x", "have": 0.5},

@@ -124,16 +124,19 @@ def test_parameters_are_within_the_budget() -> None:
 
 
 def test_protocol_measures_copies_and_writes_the_table(tmp_path: Path, judge: Judge) -> None:
-    pictures = digits.synthetic(120)
-    copies = evaluate.Copies(judge, pictures)
-    assert copies.share(pictures.images[:20]) == 1.0
+    def noise(seed: int) -> np.ndarray:
+        return np.random.default_rng(seed).integers(0, 255, (60, 28, 28), dtype=np.uint8)
+
+    floor = evaluate.Floor(judge, replace(digits.synthetic(60), images=noise(99)))
+    copies = evaluate.Copies(judge, floor.features)
+    assert copies.share(noise(99)[:20]) == 1.0
     card = weights.Card("x", "gan", "", "", 7, {}, {}, [], [], {}, {"minutes": 2, "command": "c"}, "", "")
 
     def generate(n: int, seed: int, labels: list[int]) -> np.ndarray:
-        return np.random.default_rng(seed).integers(0, 255, (n, 28, 28), dtype=np.uint8)
+        return noise(seed)[:n] // 2
 
-    found = evaluate.row("GAN", "noise", 1, generate, 60, judge, copies, card)
-    assert found["copied"] == 0.0 and found["n"] == 60 and found["distance"] > found["floor"]
+    found = evaluate.row("GAN", "noise", 1, generate, 60, judge, floor, copies, card)
+    assert found["copied"] == 0.0 and found["n"] == 60 and found["floor"] > 0
     evaluate.write([found], tmp_path / "generators.csv")
     with (tmp_path / "generators.csv").open(newline="") as file:
         [read] = csv.DictReader(file)

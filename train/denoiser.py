@@ -34,15 +34,15 @@ TURNS = 8  # of the self-ensemble: four turns, mirrored or not
 class Plan:
     """What is trained, and for how long."""
 
-    steps: int = 6_000
+    steps: int = 5_000
     batch: int = 16  # crops of `side`; a quarter as many of twice the side
     side: int = 64  # px
     wider_from: float = 0.65  # share of the steps after which crops are twice as wide
-    lr: float = 1.2e-3
+    lr: float = 1.5e-3
     ema: float = 0.999
     sigma: float = 55.0  # grey levels, the highest
-    widths: tuple[int, ...] = (48, 96, 160)
-    blocks: tuple[int, ...] = (2, 2, 3)
+    widths: tuple[int, ...] = (32, 64, 128)
+    blocks: tuple[int, ...] = (2, 2, 2)
 
 
 SMOKE = Plan(steps=60, batch=4, side=32, ema=0.9, widths=(8, 16), blocks=(1, 1))

@@ -37,14 +37,14 @@ ALIGNED = 0.75  # share of JPEG crops whose blocks lie as in a whole picture; in
 class Plan:
     """What is trained, and for how long."""
 
-    steps: int = 4_000
+    steps: int = 3_000
     batch: int = 16  # crops, of each task as many
     side: int = 72  # px, a multiple of 2, 3, 4 and 8; twice as many in the last third, on a quarter of the crops
     wider_from: float = 0.65
     lr: float = 1e-3
     ema: float = 0.999
-    widths: tuple[int, ...] = (48, 96, 160)
-    blocks: tuple[int, ...] = (2, 2, 3)
+    widths: tuple[int, ...] = (32, 64, 128)
+    blocks: tuple[int, ...] = (2, 2, 2)
 
 
 SMOKE = Plan(steps=40, batch=4, side=24, ema=0.9, widths=(8, 16), blocks=(1, 1))

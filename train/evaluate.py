@@ -1,11 +1,12 @@
 """Measure GAN, VAE and diffusion by one protocol, and write benchmarks/results/generators.csv and .json.
 
-    python -m train.evaluate --data DIR            10,000 digits of each; fewer where a thousand steps are taken
+    python -m train.evaluate --data DIR            10,000 digits of each; fewer where steps are many
 
 Every generator makes the ten classes in turn from seeds 0, 1, 2, ..., and `train/generator_measures.py` compares the
 digits with the 10,000 test digits in the eyes of a recogniser that is used nowhere else. The time is that of 50 digits
-at once, divided by 50. Precision is the share of made digits that look like some real one, recall the share of real
-ones that some made digit looks like. The nearest training digit in the same features tells whether digits are copied.
+at once, divided by 50. The floor is what as many training digits score. Precision is the share of made digits that
+look like some real one, recall the share of real ones that some made digit looks like. The nearest training digit in
+the same features tells whether digits are copied.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from tasks.diffusion import SAMPLERS, DiffusionGenerator
 from tasks.gan import GanGenerator, LatentGenerator
 from tasks.vae import VaeGenerator
 from train import data, report
-from train.generator_measures import Judge, Quality
+from train.generator_measures import Judge, Quality, frechet_distance
 
 Generate = Callable[[int, int, list[int]], np.ndarray]
 """(n, seed, n classes) -> uint8 (n, 28, 28)."""
@@ -73,12 +74,23 @@ def figures(quality: Quality, ms: float, how: str) -> list[weights.Metric]:
     return [weights.Metric(name, round(v, 4), unit, "test", quality.n, said) for name, v, unit, said in rows]
 
 
+class Floor:
+    """What as many real training digits score against the test digits: distances grow as samples get fewer."""
+
+    def __init__(self, judge: Judge, train_set: data.ImageSet):
+        self.real, self.order = judge.real, np.random.default_rng(0).permutation(len(train_set))
+        self.features = judge.features(train_set.images)
+
+    def of(self, n: int) -> float:
+        return frechet_distance(self.features[self.order[:n]], self.real)
+
+
 class Copies:
     """Whether made digits are copies: how near the nearest training digit is, in the recogniser's features."""
 
-    def __init__(self, judge: Judge, train_set: data.ImageSet):
+    def __init__(self, judge: Judge, train_features: np.ndarray):
         self.features = judge.features
-        self.train = torch.from_numpy(self.features(train_set.images)).float()
+        self.train = torch.from_numpy(train_features).float()
         self.usual = float(np.median(self.nearest(judge.real)))
 
     def nearest(self, points: np.ndarray) -> np.ndarray:
@@ -92,15 +104,16 @@ class Copies:
 
 
 def row(
-    generator: str, name: str, steps: int, generate: Generate, n: int, judge: Judge, copies: Copies, card: weights.Card
-) -> dict[str, Any]:
+    generator: str, name: str, steps: int, generate: Generate, n: int, judge: Judge, floor: Floor, copies: Copies,
+    card: weights.Card,
+) -> dict[str, Any]:  # fmt: skip
     """One line of the table."""
     images, labels, ms = make(generate, n)
-    q = judge(images, labels)
+    q, real = judge(images, labels), floor.of(n)
     values = {
         "generator": generator, "name": name, "steps": steps, "agreement": round(100 * q.agreement, 2),
-        "distance": round(q.distance, 3), "times_floor": round(q.distance / q.floor, 2) if q.floor else 0.0,
-        "floor": round(q.floor, 3), "ceiling": round(q.ceiling, 3), "precision": round(q.precision, 4),
+        "distance": round(q.distance, 3), "times_floor": round(q.distance / real, 2) if real else 0.0,
+        "floor": round(real, 3), "ceiling": round(q.ceiling, 3), "precision": round(q.precision, 4),
         "recall": round(q.recall, 4), "copied": round(copies.share(images), 4), "ms": round(ms, 3),
         "parameters": card.parameters, "minutes": round(float(card.training["minutes"]), 1), "n": q.n,
         "device": report.hardware(), "command": card.training["command"],
@@ -120,13 +133,16 @@ def generators(folder: Path, steps: Sequence[int]) -> list[tuple[str, str, int, 
     return found
 
 
-def rows(judge: Judge, train_set: data.ImageSet, n: int, steps: Sequence[int], folder: Path) -> list[dict[str, Any]]:
-    """The table; fewer digits where a digit takes many steps."""
-    copies = Copies(judge, train_set)
+def rows(
+    judge: Judge, train_set: data.ImageSet, n: int, steps: Sequence[int], passes: int, folder: Path
+) -> list[dict[str, Any]]:
+    """The table; at most `passes` digits times steps a line."""
+    floor = Floor(judge, train_set)
+    copies = Copies(judge, floor.features)
     found = []
     for kind, name, count, generate, card in generators(folder, steps):
-        few = max(20, min(n, n * 20 // count // 50 * 50))
-        found.append(row(kind, name, count, generate, few, judge, copies, card))
+        few = max(50, min(n, passes // count // 50 * 50))
+        found.append(row(kind, name, count, generate, few, judge, floor, copies, card))
     return found
 
 
@@ -164,13 +180,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder that holds MNIST/raw")
     parser.add_argument("--n", type=int, default=10_000, help="digits of each generator")
+    parser.add_argument("--passes", type=int, default=20_000, help="digits times steps of a line, at most")
     parser.add_argument("--steps", type=int, nargs="+", default=list(STEPS), help="of diffusion")
     parser.add_argument("--weights", type=Path, default=weights.FOLDER, help="where the generators' weights are")
     parser.add_argument("--out", type=Path, default=RESULT, help="the table")
     args = parser.parse_args(arguments)
     pictures, test = data.mnist(args.data, train=True), data.mnist(args.data, train=False)
     judge = Judge.of("mnist", pictures, test)
-    write(rows(judge, pictures, args.n, args.steps, args.weights), args.out)
+    write(rows(judge, pictures, args.n, args.steps, args.passes, args.weights), args.out)
     places = feature_map(judge, test, args.weights)
     args.out.with_suffix(".json").write_text(json.dumps(places, separators=(",", ":")) + "\n", encoding="utf-8")
 

@@ -36,10 +36,10 @@ def as_stored(done: Fit, plan: Plan) -> DCGAN:
 
 
 def ship(
-    done: Fit, collapsed: Fit, ours: Plan, collapse: Plan, trials: Trials, pictures: data.ImageSet,
-    test: data.ImageSet, judge: Judge, seed: int, n_measured: int, runs: Path, out: Path,
-) -> None:  # fmt: skip
-    """Measure, write three files of weights with their cards."""
+    done: Fit, ours: Plan, trials: Trials, pictures: data.ImageSet, test: data.ImageSet, judge: Judge, seed: int,
+    n_measured: int, out: Path,
+) -> weights.Card:  # fmt: skip
+    """Measure, write weights and card."""
     network = as_stored(done, ours)
     fit_set, val_set = split(pictures)
     card = weights.Card(
@@ -74,9 +74,7 @@ def ship(
     card.metrics.extend(figures(judge(images, labels), ms, "fp16 weights, classes in turn, seeds 0, 1, ..."))
     card = weights.save(network, card, out, half=True)
     print(card.headline, *(f"{m.name} {m.value} {m.unit}" for m in card.metrics[1:]), sep="\n")
-    _history("gan_history", "GAN along its training", ours, done, card, judge, len(val_set), runs / "gan", out)
-    _history("gan_collapse", "GAN without stabilisers", collapse, collapsed, card, judge, len(val_set),
-             runs / "gan-collapse", out)  # fmt: skip
+    return card
 
 
 def quantiles(values: np.ndarray) -> list[float]:
@@ -84,10 +82,11 @@ def quantiles(values: np.ndarray) -> list[float]:
     return [round(float(q), 4) for q in np.quantile(values, np.linspace(0, 1, 21))]
 
 
-def _history(
-    name: str, title: str, plan: Plan, done: Fit, of: weights.Card, judge: Judge, n: int, run: Path, out: Path
+def ship_history(
+    name: str, title: str, plan: Plan, done: Fit, of: weights.Card, judge: Judge, run: Path, out: Path
 ) -> None:
     """The generators of a run's snapshots in one file, each with its measures."""
+    n = min(2000, len(judge.real))
     config: dict[str, Any] = {"steps": list(plan.snapshots), "latent": 100, "n_classes": 10,
                               "widths": list(plan.widths)}  # fmt: skip
     network = GeneratorHistory(**config)
@@ -106,7 +105,8 @@ def _history(
         name=name,
         task="gan",
         title=title,
-        architecture=f"{len(plan.snapshots)} snapshots of the GAN's generator, {kept}; {lr}, {plan.norm} norm",
+        architecture=f"{len(plan.snapshots)} snapshots of the GAN's generator, {kept}; {lr}, discriminator's norm: "
+        f"{plan.norm}",
         parameters=sum(p.numel() for p in network.parameters()),
         config=config,
         preprocess=of.preprocess,

@@ -43,8 +43,8 @@ class DenoiserUNet(nn.Module):
         self,
         channels: int = 1,
         maps: int = 1,
-        widths: Sequence[int] = (48, 96, 160),
-        blocks: Sequence[int] = (2, 2, 3),
+        widths: Sequence[int] = (32, 64, 128),
+        blocks: Sequence[int] = (2, 2, 2),
         fold: int = 2,
     ):
         super().__init__()
@@ -65,12 +65,12 @@ class DenoiserUNet(nn.Module):
     def forward(self, x: Tensor, maps: Tensor) -> Tensor:  # (B, C, H, W), (B, M, 1, 1)
         folded = F.pixel_unshuffle(x, self.fold)  # (B, 4 C, H/2, W/2)
         maps = maps.expand(-1, -1, *folded.shape[2:])  # (B, M, H/2, W/2)
-        h = self.head(torch.cat([folded, maps.to(folded.dtype)], 1))  # (B, 48, H/2, W/2)
+        h = self.head(torch.cat([folded, maps.to(folded.dtype)], 1))  # (B, 32, H/2, W/2)
         skips = []
         for blocks, down in zip(self.encoder, self.down, strict=True):
             h = blocks(h)
             skips.append(h)
-            h = down(h)  # (B, 96, H/4, W/4), (B, 160, H/8, W/8)
+            h = down(h)  # (B, 64, H/4, W/4), (B, 128, H/8, W/8)
         h = self.middle(h)
         for blocks, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
             h = blocks(up(h) + skips.pop())

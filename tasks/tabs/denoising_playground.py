@@ -124,7 +124,7 @@ def build_playground() -> None:
                              info="Gaussian: sigma in grey levels; JPEG: 100 - quality.")  # fmt: skip
         seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31 - 1, min_width=90)
     start = gr.Button("Compare the methods", variant="primary", elem_id="play-start")
-    gallery = gr.Gallery(label="Side by side", format="png", columns=4, height="auto", object_fit="contain",
+    gallery = gr.Gallery(label="Side by side", format="png", columns=4, height=640, object_fit="contain",
                          interactive=False, elem_id="play-gallery")  # fmt: skip
     table = gr.HTML(restorers.said_html("Choose a noise; every method answers."), elem_id="play-table")
     gr.on(

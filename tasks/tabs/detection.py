@@ -24,6 +24,6 @@ def build_tab() -> None:
             build_pictures()
         with gr.Tab("Video files", id="videos"):
             build_videos()
-        with gr.Tab("Compare", id="compare"):
+        with gr.Tab("Side by side", id="compare"):
             build_compare()
     card.show_card("detector")

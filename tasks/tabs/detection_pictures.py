@@ -147,7 +147,7 @@ def settings_row() -> list[Any]:
         model = gr.Dropdown([(str(c["title"]), str(c["name"])) for c in offered], value=str(offered[0]["name"]),
                             label="Model", filterable=False, scale=2, min_width=300)  # fmt: skip
         confidence = gr.Slider(0.05, 0.95, 0.25, step=0.05, label="Confidence", min_width=160)
-        iou = gr.Slider(0.1, 0.95, 0.7, step=0.05, label="Overlap kept (IoU)", min_width=160)
+        iou = gr.Slider(0.1, 0.95, 0.7, step=0.05, label="Overlap (IoU)", min_width=160)
         size = gr.Dropdown([320, 416, 640], value=640, label="Input size, px", filterable=False, min_width=120)
     return [model, confidence, iou, size]
 
@@ -165,7 +165,8 @@ def build_pictures() -> None:
         table = gr.Dataframe(headers=list(Columns), interactive=False, label="Boxes, in pixels")
     with gr.Accordion("Several pictures at once", open=False):
         files = gr.File(file_count="multiple", file_types=["image"], label=f"Up to {MAX_PICTURES} pictures")
-        gallery = gr.Gallery(label="What was found", format="png", columns=3, interactive=False)
+        gallery = gr.Gallery(label="What was found", format="png", columns=2, height="auto", object_fit="contain",
+                             interactive=False)  # fmt: skip
         lines = gr.HTML(elem_id="detect-lines")
     for given, work, outputs in ((picture, find, [boxes, said, table]), (files, find_in_all, [gallery, lines])):
         prepared = gr.on(

@@ -184,10 +184,10 @@ def _api() -> None:
     inputs = [
         gr.Dropdown(list(MODELS.values()), value="mnist", label="data_set", visible=False),
         gr.Textbox(IN_TURN, label="label", visible=False),
-        gr.Number(10, label="n", precision=0, visible=False),
-        gr.Number(0, label="seed", precision=0, visible=False),
+        gr.Number(10, label="n", visible=False),  # whole numbers are checked by `whole`, which has a sentence
+        gr.Number(0, label="seed", visible=False),
         gr.Dropdown(list(SAMPLERS.values()), value="unipc", label="sampler", visible=False),
-        gr.Number(10, label="steps", precision=0, visible=False),
+        gr.Number(10, label="steps", visible=False),
         gr.Number(1.5, label="guidance", visible=False),
     ]
     gr.Button(visible=False).click(

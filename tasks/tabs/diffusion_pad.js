@@ -135,7 +135,7 @@ function choose() {
   $('.colour').hidden = model.channels === 1;
   blank(); draw(); hand();
 }
-chooser.addEventListener('change', () => { model = MODELS[chooser.selectedIndex]; choose(); });
+chooser.addEventListener('change', () => { model = MODELS[chooser.selectedIndex]; choose(); trigger('select'); });
 
 // -- small: the mean of each square ------------------------------------------------------------------------------------
 function reduced() {

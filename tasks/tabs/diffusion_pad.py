@@ -33,7 +33,7 @@ def make_picture(request: dict[str, Any]) -> dict[str, Any]:
     """A picture of any class by the network, another one each time: {"picture": base64 of bytes, "said"}."""
     from tasks.diffusion import to_uint8
 
-    generator = models.diffusion_generator(_model(request))
+    generator = models.diffusion_generator(model_of(request))
     label = secrets.randbelow(len(generator.classes))
     with compute.HEAVY, compute.stopwatch() as ms:
         *_, last = generator.steps(1, secrets.randbelow(1_000_000), label, n_steps=STEPS)
@@ -46,7 +46,7 @@ def fit_picture(request: dict[str, Any]) -> dict[str, Any]:
     """An uploaded picture ("picture": JPEG data URL) at the network's size: {"picture": base64 of bytes, "said"}."""
     from tasks import images
 
-    name, url = _model(request), request.get("picture")
+    name, url = model_of(request), request.get("picture")
     if not isinstance(url, str) or not url.startswith(JPEG) or len(url) > MAX_UPLOAD:
         raise ImageError(f"A picture is needed as a JPEG data URL of at most {MAX_UPLOAD:,} characters.")
     data = _bytes(url[len(JPEG) :])
@@ -66,7 +66,7 @@ def fit_picture(request: dict[str, Any]) -> dict[str, Any]:
 
 def picture_of(value: Any) -> tuple[str, np.ndarray]:
     """(model, uint8 (H, W) or (H, W, 3)) of a pad's value. Raises ImageError."""
-    name = _model(value)
+    name = model_of(value)
     side, channels = SHAPES[name]
     if not value.get("drawn"):
         raise ImageError("The pad is empty. Draw something, press Make one, or upload a picture.")
@@ -76,13 +76,13 @@ def picture_of(value: Any) -> tuple[str, np.ndarray]:
 
 def mask_of(value: Any) -> np.ndarray:
     """bool (H, W), True where something is hidden. Raises ImageError."""
-    side, _ = SHAPES[_model(value)]
+    side, _ = SHAPES[model_of(value)]
     return _array(value.get("mask"), np.uint8, (side, side)) > 0
 
 
 def small_of(value: Any) -> np.ndarray:
     """uint8 (h, w) or (h, w, 3), the pad's picture with the mean of each square. Raises ImageError."""
-    side, channels = SHAPES[_model(value)]
+    side, channels = SHAPES[model_of(value)]
     times = value.get("times")
     if times not in (2, 4):
         raise ImageError(f"The small picture is a half or a quarter as wide; 1/{str(times)[:10]} came.")
@@ -92,7 +92,7 @@ def small_of(value: Any) -> np.ndarray:
 
 def noisy_of(value: Any) -> tuple[np.ndarray, int]:
     """(x_t float32 (H, W, C), t) of a forward pad. Raises ImageError."""
-    side, channels = SHAPES[_model(value)]
+    side, channels = SHAPES[model_of(value)]
     return _array(value.get("noisy"), np.int16, (side, side, channels)).astype(np.float32) / UNIT, value.get("t")
 
 
@@ -113,7 +113,8 @@ def pad(mode: str, elem_id: str, data_sets: dict[str, str]) -> gr.HTML:
     )
 
 
-def _model(value: Any) -> str:
+def model_of(value: Any) -> str:
+    """The model of a pad's value, or of a request of its own. Raises ImageError."""
     name = value.get("model") if isinstance(value, dict) else None
     if not isinstance(name, str) or name not in SHAPES:
         raise ImageError("The pad is empty. Draw something, press Make one, or upload a picture.")

@@ -9,6 +9,7 @@ import numpy as np
 from tasks.images import ImageError
 from tasks.tabs import diffusion_frames, diffusion_pad, models
 from tasks.tabs.diffusion_generate import ANY, available, class_choices, labels_of, seed_of, whole
+from tasks.tabs.errors import answering
 from tasks.tabs.film import film, shows
 from tasks.tabs.runs import RUNS, Frame
 
@@ -28,6 +29,20 @@ def _numbers(n: Any, n_steps: Any, seed: Any) -> dict[str, int]:
     if not 1 <= n <= MOST or not 1 <= n_steps <= 250:
         raise ImageError(f"1 to {MOST} pictures in 1 to 250 steps can be made here; {n} in {n_steps} were asked for.")
     return {"n": n, "n_steps": n_steps, "seed": seed_of(seed)}
+
+
+def classes_of(value: Any) -> gr.Dropdown:
+    """The classes of the model that a pad is set to."""
+    return gr.Dropdown(class_choices(diffusion_pad.model_of(value))[1:], value=ANY)
+
+
+def _class_of(drawn: gr.HTML) -> gr.Dropdown:
+    """The field for a class, which follows the model that the pad is set to."""
+    first, *others = available().values()
+    asked = gr.Dropdown(class_choices(first)[1:], value=ANY, label="Class", filterable=False, min_width=100)
+    if others:
+        drawn.select(answering(classes_of), drawn, asked, api_visibility="private", show_progress="hidden")
+    return asked
 
 
 # -- from noise back ------------------------------------------------------------------------------------------------
@@ -127,8 +142,7 @@ def build_inpaint() -> None:
         with gr.Column(scale=2, min_width=260):
             drawn = diffusion_pad.pad("inpaint", "inpaint-pad", available())
             with gr.Row():
-                asked = gr.Dropdown(class_choices("mnist")[1:], value=ANY, label="Class", filterable=False,
-                                    min_width=100)  # fmt: skip
+                asked = _class_of(drawn)
                 n = gr.Dropdown([1, 4, 9, 16], value=4, label="Answers", filterable=False, min_width=100)
             with gr.Row():
                 n_steps = gr.Dropdown([10, 15, 25, 50, 100], value=15, label="Steps", filterable=False, min_width=100)
@@ -193,8 +207,7 @@ def build_enlarge() -> None:
         with gr.Column(scale=2, min_width=260):
             drawn = diffusion_pad.pad("small", "small-pad", available())
             with gr.Row():
-                asked = gr.Dropdown(class_choices("mnist")[1:], value=ANY, label="Class", filterable=False,
-                                    min_width=100)  # fmt: skip
+                asked = _class_of(drawn)
                 n = gr.Dropdown([1, 4, 9, 16], value=4, label="Answers", filterable=False, min_width=100)
             with gr.Row():
                 n_steps = gr.Dropdown([10, 25, 50, 100], value=25, label="Steps", filterable=False, min_width=100)

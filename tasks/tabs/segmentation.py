@@ -2,9 +2,10 @@
 
 import gradio as gr
 
-from tasks.tabs import card, segmenters
+from tasks.tabs import card
 from tasks.tabs.segmentation_compare import build_compare
 from tasks.tabs.segmentation_inside import build_inside
+from tasks.tabs.segmentation_live import build_live
 from tasks.tabs.segmentation_pictures import build_pictures
 from tasks.tabs.segmentation_score import build_score
 from tasks.tabs.segmentation_videos import build_videos
@@ -26,10 +27,10 @@ def build_tab() -> None:
             build_inside(picture)
         with gr.Tab("Video files", id="videos"):
             build_videos()
+        with gr.Tab("Camera", id="camera"):
+            build_live()
         with gr.Tab("Compare", id="compare"):
             build_compare(picture)
         with gr.Tab("Scores", id="scores"):
             build_score()
-    for name in segmenters.TITLES:
-        if name == "segmentation" or name in {known for _, known in segmenters.choices()}:
-            card.show_card(name)
+    card.show_card("segmentation")

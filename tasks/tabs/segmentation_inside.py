@@ -15,7 +15,7 @@ from tasks.tabs.errors import answering
 from tasks.tabs.segmentation_pictures import jpeg_url, url
 
 CHANNELS = 12  # shown of each map: those that differ most over the picture
-ACROSS, THUMB = 4, 88  # thumbnails in a row, px of one's longer side
+ACROSS, THUMB = 6, 88  # thumbnails in a row, px of one's longer side
 SHOWN = 480  # px of the class pictures
 LEAD = (
     "<p class='lab-lead'>Down on the left the encoder halves the picture again and again: it learns what is there and "

@@ -63,10 +63,13 @@ def build_score() -> None:
             gr.HTML(f"<p class='lab-lead'>{escape(str(error))}</p>")
     if not cards:
         return
-    curves = {c.title.partition(",")[0]: [(p["step"], 100 * p["val_mIoU"]) for p in c.curve if "val_mIoU" in p]
+    curves = {"from ImageNet" if c.name == "segmentation" else "random": [(p["step"], 100 * p["val_mIoU"]) for p in c.curve if "val_mIoU" in p]
               for c in cards}  # fmt: skip
     svg = card.learning_curves(curves, "training step", "validation mIoU, %")
     gr.HTML(
         f"{scores_html(cards)}<div class='lab-scroll'>{svg}</div>{confusion_html(cards[0])}",
         css_template=(HERE / "segmentation_score.css").read_text(encoding="utf-8"),
     )
+    for shown in cards[1:]:  # the first one's card stands below the tab
+        gr.Markdown(f"#### {escape(shown.title)}")
+        card.show_card(shown.name)

@@ -37,7 +37,9 @@ async function show(value) {
   stage.classList.add('filled');
   $('.under').textContent = value.said;
   const much = value.unsure > .25;
-  $('.doubt').textContent = `Unsure of ${percent(value.unsure)} of the pixels.` + (much ? ' Perhaps this is no road scene as it knows them: it learnt from drives through Cambridge, and gives one of its eleven classes to everything.' : '');
+  const told = document.createElement('b');
+  told.textContent = `Unsure of ${percent(value.unsure)} of the pixels.`;
+  $('.doubt').replaceChildren(told, much ? ` Perhaps this is no road scene as it knows them: it learnt from drives through Cambridge, and gives one of its ${value.names.length} classes to everything.` : '');
   $('.doubt').classList.toggle('much', much);
   element.querySelectorAll('.save button').forEach((b) => { b.disabled = false; });
   legend(); paint(); point();

@@ -1,4 +1,4 @@
-"""The generators' widgets: one HTML file, one style, one script each, on the shared digits.js; arrays as base64."""
+"""The generators' widgets: HTML, style and script of one name, on the shared digits.js and send.js; arrays as base64."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -8,6 +8,8 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from tasks.tabs.send import SERVER_FUNCTIONS, script
+
 HERE = Path(__file__).parent
 
 
@@ -16,12 +18,12 @@ def widget(name: str, functions: Sequence[Callable[..., Any]], **marks: str) -> 
     page = (HERE / f"{name}.html").read_text(encoding="utf-8")
     for mark, text in marks.items():
         page = page.replace(f"<!-- {mark} -->", text)
-    scripts = [(HERE / file).read_text(encoding="utf-8") for file in ("digits.js", f"{name}.js")]
+    own = [(HERE / file).read_text(encoding="utf-8") for file in ("digits.js", f"{name}.js")]
     return gr.HTML(
         html_template=page,
         css_template=(HERE / "gan_widgets.css").read_text(encoding="utf-8"),
-        js_on_load="\n".join(scripts),
-        server_functions=list(functions),
+        js_on_load="\n".join([script(), *own]),
+        server_functions=[*functions, *SERVER_FUNCTIONS],
         elem_id=name.replace("_", "-"),
     )
 

@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +22,16 @@ from tests.chromium import find_chromium
 from tests.conftest import ROOT, free_port
 
 
-@pytest.fixture(scope="module")
-def coco_app(coco_yolo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@contextmanager
+def app_with(yolo: Path, folder: Path) -> Iterator[str]:
     """The app of somebody who brings their own YOLO: it stands first in the list."""
-    port, folder = free_port(), tmp_path_factory.mktemp("own")
+    port = free_port()
     env = {
         **os.environ,
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_TEMP_DIR": str(folder / "gradio"),
         "IMAGE_LAB_CACHE": str(folder / "cache"),
-        "IMAGE_LAB_YOLO": str(coco_yolo),
+        "IMAGE_LAB_YOLO": str(yolo),
     }
     process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env)
     url = f"http://127.0.0.1:{port}/"
@@ -40,9 +41,17 @@ def coco_app(coco_yolo: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
             break
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    yield url
-    process.terminate()
-    process.wait(20)
+    try:
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def coco_app(coco_yolo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with app_with(coco_yolo, tmp_path_factory.mktemp("own")) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -186,11 +195,12 @@ def test_a_picture_and_a_video_come_back(tab: Page, street: Path, tmp_path: Path
     tab.locator("#detect-picture input[type=file]").first.set_input_files(
         {"name": "text.png", "mimeType": "image/png", "buffer": b"no picture"}
     )
-    expect(tab.get_by_text("not a picture that can be read here").first).to_be_visible()
+    expect(tab.locator("#detect-picture-trouble")).to_contain_text("not a picture that can be read here")
     photo = tmp_path / "street.png"
     Image.fromarray(np.full((50, 60, 3), 90, np.uint8)).save(photo)
     tab.locator("#detect-picture input[type=file]").first.set_input_files(photo)
     expect(tab.locator("#detect-said")).to_contain_text("Nothing found")
+    expect(tab.locator("#detect-picture-trouble")).to_be_hidden()
 
     with VideoWriter(tmp_path / "clip", 160, 120, 10) as out:
         for n in range(10):
@@ -203,6 +213,34 @@ def test_a_picture_and_a_video_come_back(tab: Page, street: Path, tmp_path: Path
     tab.wait_for_function("document.querySelector('#detect-video-boxes video')?.readyState >= 1")
     assert tab.evaluate("document.querySelector('#detect-video-boxes video').error") is None
     assert tab.evaluate("document.querySelector('#detect-video-boxes video').duration") == pytest.approx(1, abs=0.15)
+
+
+def test_a_bad_picture_leaves_what_was_there(tab: Page) -> None:
+    tab.get_by_role("tab", name="Pictures").click()
+    tab.locator(".gallery-item:visible").first.click()
+    expect(tab.locator("#detect-said")).to_contain_text("5 found")
+    shown = tab.locator("#detect-picture img").get_attribute("src")
+    tab.locator("#detect-picture input[type=file]").first.set_input_files(
+        {"name": "text.png", "mimeType": "image/png", "buffer": b"no picture"}
+    )
+    expect(tab.locator("#detect-picture-trouble")).to_contain_text("not a picture that can be read here")
+    expect(tab.locator("#detect-picture img")).to_have_attribute("src", str(shown))  # no broken picture
+    expect(tab.locator("#detect-said")).to_contain_text("5 found")
+    expect(tab.locator("#detect-boxes img")).to_be_visible()
+    expect(tab.get_by_text("Error", exact=True).locator("visible=true")).to_have_count(0)
+
+
+def test_two_first_visitors_at_once(browser: Browser, coco_yolo: Path, tmp_path: Path) -> None:
+    """Both ask for the network before ultralytics has been imported."""
+    with app_with(coco_yolo, tmp_path) as url:
+        pages = [browser.new_context().new_page() for _ in range(2)]
+        for page in pages:
+            page.goto(url)
+        for page in pages:
+            page.get_by_role("tab", name="Detection").click()
+        for page in pages:
+            expect(page.locator(".live .said")).to_have_text("Ready. Start the camera.", timeout=90_000)
+            page.context.close()
 
 
 def test_on_a_phone(chromium: Browser, coco_app: str) -> None:

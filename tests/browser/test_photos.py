@@ -28,8 +28,10 @@ def test_a_bad_file_is_answered_with_a_sentence(open_page: OpenPage, tmp_path: P
     page = photos_tab(open_page())
     expect(page.locator("#photo-answer")).to_contain_text("Give it a photo")
     upload(page, hostile.text_called_png(tmp_path))
-    expect(page.locator(".toast-body")).to_contain_text("picture")
-    expect(page.locator("#photo-answer")).to_contain_text("No answer here")
+    expect(page.locator("#photo-picture-trouble")).to_contain_text("not a picture that can be read here")
+    expect(page.locator("#photo-picture img")).to_have_count(0)  # no broken one
+    expect(page.locator("#photo-answer")).to_contain_text("Give it a photo")
+    expect(page.get_by_text("Error", exact=True).locator("visible=true")).to_have_count(0)
 
 
 @SHIPPED

@@ -1,0 +1,147 @@
+"""GAN and Compare through the running app: /generate_by_gan from outside, and the functions that the page calls."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from tasks import weights
+from tasks.images import ImageError
+from tasks.tabs import compare_measures, gan_generate, gan_history, gan_judge, gan_steer, generators
+from tasks.tabs.runs import RUNS
+
+SHIPPED = pytest.mark.skipif(not (weights.FOLDER / "gan.json").is_file(), reason="weights/gan.json is not there")
+
+
+@pytest.fixture(scope="module")
+def client(app_url: str) -> Iterator[Client]:
+    connected = Client(app_url, verbose=False)
+    yield connected
+    connected.close()
+
+
+@SHIPPED
+def test_endpoint_makes_the_same_digits_again(client: Client) -> None:
+    def pixels(**settings: Any) -> np.ndarray:
+        with Image.open(client.predict(api_name="/generate_by_gan", **settings)) as image:
+            assert image.format == "PNG"
+            return np.asarray(image.convert("L"))
+
+    first = pixels(label="7", n=4, seed=5)
+    assert first.shape == (57, 57)
+    np.testing.assert_array_equal(first, pixels(label="7", n=4, seed=5))
+    assert not np.array_equal(first, pixels(label="7", n=4, seed=6))
+
+
+@SHIPPED
+@pytest.mark.parametrize("settings", [{"n": 0}, {"n": 101}, {"label": "cat"}, {"seed": -1}, {"truncation": 0.0}])
+def test_endpoint_refuses_with_a_sentence(client: Client, settings: dict[str, Any]) -> None:
+    with pytest.raises(AppError) as caught:
+        client.predict(api_name="/generate_by_gan", **settings)
+    assert "came" in str(caught.value) or "asked for" in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+
+
+@SHIPPED
+def test_only_the_named_endpoints_are_listed(client: Client) -> None:
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    assert "/generate_by_gan" in named
+    assert not {"/make_digits", "/begin_walk", "/begin_history", "/begin_comparison"} & set(named)
+
+
+@SHIPPED
+def test_walk_from_digit_to_digit_and_its_refusals() -> None:
+    generator = generators.gan()
+    z = generator.latents(2, 0).astype(float)
+    a, b = ({"z": z[k].tolist(), "label": k} for k in (0, 1))
+    told = gan_generate.begin_walk({"kind": "walk", "a": a, "b": b})
+    assert told["total"] == gan_generate.WALK
+    for _ in range(200):
+        run, frames, _ = RUNS.since(told["run"], 0)
+        if run.done:
+            break
+    assert run.error is None and len(frames) == gan_generate.WALK
+    np.testing.assert_array_equal(frames[0].panels[0][0], generator.from_latent(z[:1], 0)[0])
+    np.testing.assert_array_equal(frames[-1].panels[0][0], generator.from_latent(z[1:], 1)[0])
+    json.dumps(dict(run.about))  # what the files say
+    for bad in (None, {}, {"kind": "walk", "a": a}, {"kind": "walk", "a": a, "b": {"z": [1], "label": 0}},
+                {"kind": "morph", "a": {"z": [float("nan")] * 100, "label": 0}, "to": "3"},
+                {"kind": "morph", "a": a, "to": "x"},
+                {"kind": "walk", "a": a, "b": {"z": [9.0] * 100, "label": 0}}):  # fmt: skip
+        with pytest.raises(ImageError):
+            gan_generate.begin_walk(bad)
+
+
+@SHIPPED
+def test_steering_and_its_refusals() -> None:
+    place = {"x": 0.5, "y": -1, "mix": 0.25, "from": "3", "to": "8", "seed": 4}
+    answer = gan_steer.steer_digit(place)
+    assert "error" not in answer and 0 <= answer["score"] <= 1
+    assert gan_steer.map_plane(place)["tiles"] == gan_steer.TILES
+    z = gan_steer.plane(place, np.array([[0.5, -1.0]]))
+    along = z @ generators.gan().directions(2).T
+    np.testing.assert_allclose(along[0], [2, -4], atol=0.05)  # REACH times the place
+    for change in ({"x": 2}, {"x": float("nan")}, {"mix": None}, {"from": "cat"}, {"seed": 1.5}):
+        assert (
+            "came" in gan_steer.steer_digit({**place, **change})["error"]
+            or "asked" in gan_steer.steer_digit({**place, **change})["error"]
+        )
+    assert "error" in gan_steer.steer_digit(None)
+
+
+@SHIPPED
+def test_the_discriminator_ranks_a_made_digit() -> None:
+    answer = gan_judge.judge_made({"seed": 1, "label": "4"})
+    assert answer["label"] == 4 and 0 <= answer["above_real"] <= 1 and 0 <= answer["above_made"] <= 1
+    for bad in (None, {}, {"png": "data:image/png;base64,????", "label": ""}, {"png": "x" * 600_000}):
+        assert "error" in gan_judge.judge_drawing(bad)
+
+
+def test_share_below_follows_the_quantiles() -> None:
+    assert gan_judge.share_below([0.0, 0.5, 1.0], 0.25) == 0.25
+    assert gan_judge.share_below([0.2, 0.5, 1.0], 0.1) == 0 and gan_judge.share_below(None, 0.5) is None
+
+
+def test_losses_are_drawn_within_the_chart() -> None:
+    curve = [{"step": s, "d_loss": 1.4, "g_loss": 9.0} for s in (50.0, 100.0, 1000.0)]
+    svg = gan_history.chart(curve)
+    assert svg.count("<polyline") == 2 and svg.count("class='dot'") == 2
+    assert gan_history.chart([]) == ""
+    assert gan_history._y(9.0) == gan_history.TOP
+
+
+ROWS = [
+    {"generator": g, "name": n, "steps": s, "agreement": "98.1", "distance": "4", "times_floor": t, "precision": "0.9",
+     "recall": "0.8", "copied": "0.001", "ms": ms, "parameters": "800000", "minutes": "12", "n": "1000",
+     "device": "2 cores", "command": "c"}
+    for g, n, s, t, ms in (("GAN", "GAN", "1", "2.5", "0.1"), ("VAE", "VAE", "1", "20", "0.2"),
+                           ("Diffusion", "UniPC, 5 steps", "5", "3", "40"),
+                           ("Diffusion", "UniPC, 20 steps", "20", "1.2", "160"))
+]  # fmt: skip
+
+
+def test_table_and_plot_say_what_was_measured() -> None:
+    table = compare_measures.table_html(ROWS)
+    assert "Diffusion, 20 steps" in table and "98.1 %" in table and "20.0 ×" in table and "800,000" in table
+    plot = compare_measures.scatter(ROWS, "ms", "milliseconds a digit")
+    assert plot.count("<circle") == 4 and "5 steps" in plot and "nan" not in plot
+    assert compare_measures.scatter([], "ms", "x") == ""
+
+
+def test_map_draws_every_point() -> None:
+    points = [[float(k), float(k % 3), k % 10] for k in range(20)]
+    html = compare_measures.map_html(
+        {"explained": [0.2, 0.1], "real": points, **dict.fromkeys(("GAN", "VAE", "Diffusion"), points)}
+    )
+    assert html.count("<circle") == 3 * 40 and "30 % of the variance" in html
+
+
+def test_missing_measurements_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare_measures, "RESULT", tmp_path / "none.csv")
+    assert compare_measures.measured() == []

@@ -1,0 +1,62 @@
+"""tasks/tabs/picture.py: what the picture input takes, gives back and keeps."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+from gradio.data_classes import ImageData
+from PIL import Image
+
+from tasks.tabs import picture as tab
+from tests import hostile
+
+SKIPPED = gr.skip()
+
+
+def saved(folder: Path, name: str) -> str:
+    path = folder / name
+    Image.fromarray(np.full((20, 30, 3), (10, 90, 200), np.uint8)).save(path)
+    return str(path)
+
+
+def test_a_good_picture_becomes_the_one_to_use(tmp_path: Path) -> None:
+    good = saved(tmp_path, "good.png")
+    shown, used, line = tab.check(good, None)
+    assert (shown, used) == (SKIPPED, good) and not line["visible"]
+    assert tab.check(good, good) == (SKIPPED,) * 3
+
+
+def test_a_bad_one_puts_back_what_was_there(tmp_path: Path) -> None:
+    good, bad = saved(tmp_path, "good.png"), str(hostile.text_called_png(tmp_path))
+    shown, used, line = tab.check(bad, good)
+    assert (shown, used) == (good, SKIPPED)
+    assert line["visible"] and "not a picture that can be read here" in line["value"]
+    assert tab.check(bad, None)[0] is None
+    Path(good).unlink()
+    assert tab.check(bad, good)[0] is None  # its file has been swept away meanwhile
+
+
+def test_removed(tmp_path: Path) -> None:
+    _, used, line = tab.check(None, saved(tmp_path, "good.png"))
+    assert used is None and not line["visible"]
+
+
+@pytest.mark.parametrize("kind", ["tiff", "ppm"])
+def test_what_no_browser_shows_comes_back_as_pixels(tmp_path: Path, kind: str) -> None:
+    shown, used, _ = tab.check(saved(tmp_path, f"good.{kind}"), None)
+    assert (
+        used == SKIPPED and np.asarray(shown).shape == (20, 30, 3) and np.asarray(shown)[0, 0].tolist() == [10, 90, 200]
+    )
+
+
+def test_the_file_comes_undecoded_even_from_an_input_that_gradio_has_built_anew(tmp_path: Path) -> None:
+    bad = str(hostile.text_called_png(tmp_path))
+    with gr.Blocks():
+        first = tab.picture_input(label="A")
+    again: Any = first.__class__(**{**first.constructor_args, "label": "B"})
+    for made in (first, again):
+        assert made.get_block_name() == "image"
+        assert made.preprocess(ImageData(path=bad)) == bad
+    assert not list(Path(tab.__file__).parent.glob("*.pyi"))  # gradio writes one beside each class of a component

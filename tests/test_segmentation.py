@@ -1,0 +1,204 @@
+"""Segmentation: shapes and bad input, tiles and padding, skips, engines, measures against reference implementations."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tasks import weights
+from tasks.images import ImageError
+from tasks.networks.unet import UNet
+from tasks.networks.unet_lite0 import UNetLite0
+from tasks.segmentation import (
+    CLASSES,
+    OVERLAP,
+    PALETTE,
+    TILE,
+    Segmenter,
+    enlarged_classes,
+    padded,
+    palette_of,
+    reduced,
+    spans,
+    uncertainty,
+)
+from tasks.segmentation_engine import OpenVinoEngine, TorchEngine
+from tests import hostile
+
+SHIPPED = pytest.mark.skipif(
+    not (weights.FOLDER / "segmentation.json").is_file(), reason="weights/segmentation.json is not there"
+)
+
+
+class ByColour:
+    """An engine that knows the answer: a pixel's class is its red value over 20."""
+
+    title = "known answer"
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def infer(self, pictures: np.ndarray) -> np.ndarray:
+        self.shapes.append(pictures.shape)
+        classes = np.minimum(pictures[..., 0] // 20, len(CLASSES) - 1)
+        return np.moveaxis(np.eye(len(CLASSES), dtype=np.float32)[classes], -1, 1)
+
+
+def known() -> Segmenter:
+    torch.manual_seed(0)
+    return Segmenter(UNet(len(CLASSES), width=2), CLASSES, engine=ByColour())
+
+
+@pytest.fixture(scope="module")
+def small() -> Segmenter:
+    torch.manual_seed(0)
+    network = UNetLite0(len(CLASSES), widths=(8, 8, 8, 8)).eval()
+    return Segmenter(network, CLASSES, engine=TorchEngine(network))
+
+
+def stripes(height: int, width: int) -> np.ndarray:
+    """A picture whose classes are known, changing along both sides."""
+    y, x = np.mgrid[:height, :width]
+    return np.repeat((((x // 37 + y // 23) % len(CLASSES)) * 20 + 5)[..., None], 3, 2).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 47), (360, 480), (40, 640)])
+def test_every_pixel_gets_its_class(height: int, width: int) -> None:
+    picture = stripes(height, width)
+    segmenter = known()
+    assert np.array_equal(segmenter.segment(picture), picture[..., 0] // 20)
+    engine = segmenter.engine
+    assert isinstance(engine, ByColour)
+    assert all(shape[1] % 32 == 0 and shape[2] % 32 == 0 for shape in engine.shapes)
+
+
+@pytest.mark.parametrize(("height", "width"), [(700, 100), (1300, 900)])
+def test_tiles_cover_a_large_picture(height: int, width: int) -> None:
+    picture = stripes(height, width)
+    segmenter = known()
+    scene = segmenter.look(picture, flip=False, longest=None)
+    assert np.array_equal(scene.class_id, picture[..., 0] // 20)
+    engine = segmenter.engine
+    assert isinstance(engine, ByColour)
+    assert len(engine.shapes) > 1 and max(max(shape[1:3]) for shape in engine.shapes) <= TILE
+
+
+def test_a_large_picture_keeps_its_proportions_and_gets_classes_at_its_own_size() -> None:
+    picture = np.full((900, 1600, 3), 45, np.uint8)
+    picture[:, 800:] = 125
+    scene = known().look(picture)
+    assert scene.class_id.shape == (900, 1600) and scene.entropy.shape == (360, 640)
+    assert (scene.class_id[:, :795] == 2).all() and (scene.class_id[:, 805:] == 6).all()
+    assert scene.shares()["Pole"] == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("side", [1, 639, 640, 641, 1200, 5000])
+def test_spans_cover_a_side_once(side: int) -> None:
+    covered = [i for first, last, part in spans(side) for i in range(side)[part] if first <= i < last]
+    assert covered == list(range(side))
+    assert all(last - first <= TILE for first, last, _ in spans(side))
+    starts = [first for first, _, _ in spans(side)]
+    assert all(b - a <= TILE - OVERLAP for a, b in itertools.pairwise(starts))
+
+
+def test_probabilities_and_uncertainty(small: Segmenter) -> None:
+    p = small.probabilities(stripes(50, 70))
+    assert p.shape == (len(CLASSES), 50, 70)
+    assert np.allclose(p.sum(0), 1, atol=1e-5)
+    one, even = torch.zeros(4, 1), torch.full((4, 1), 0.25)
+    one[2] = 1
+    assert uncertainty(one).item() == 0 and uncertainty(even).item() == pytest.approx(1)
+
+
+def test_the_mirror_image_has_the_mirrored_answer(small: Segmenter) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    p, q = small.probabilities(picture), small.probabilities(picture[:, ::-1].copy())
+    assert np.allclose(p, q[..., ::-1], atol=1e-5)
+
+
+def test_maps_and_cut_skips(small: Segmenter) -> None:
+    picture = stripes(70, 90)
+    maps = small.maps(picture)
+    assert maps["encoder 1/2"].shape == (16, 48, 48) and maps["encoder 1/32"].shape == (320, 3, 3)
+    assert maps["decoder 1/16"].shape == (8, 6, 6) and maps["probabilities"].shape == (len(CLASSES), 70, 90)
+    assert np.allclose(maps["probabilities"], small.probabilities(picture, flip=False), atol=1e-4)
+    cut = small.maps(picture, cut=[4])
+    assert np.array_equal(cut["decoder 1/8"], maps["decoder 1/8"])  # what lies below the cut does not change
+    assert not np.array_equal(cut["decoder 1/4"], maps["decoder 1/4"])
+    assert np.array_equal(cut["encoder 1/4"], maps["encoder 1/4"])
+
+
+@pytest.mark.parametrize("network", [UNetLite0(3, widths=(8, 8, 8, 8)), UNet(3, width=4)], ids=["lite0", "textbook"])
+def test_networks(network: torch.nn.Module) -> None:
+    network.eval()
+    with torch.inference_mode():
+        x = torch.rand(2, 3, 64, 96)
+        logits = network(x)
+        assert logits.shape == (2, 3, 64, 96)
+        assert torch.equal(network.maps(x)["logits"], logits)  # type: ignore[operator]
+
+
+def test_parameters_stay_below_five_millions() -> None:
+    assert sum(p.numel() for p in UNetLite0().parameters()) < 5_000_000
+
+
+def test_openvino_agrees_with_pytorch() -> None:
+    torch.manual_seed(0)
+    network = UNetLite0(5, widths=(8, 8, 8, 8)).eval()
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 96, 3)).astype(np.uint8)
+    ours, theirs = TorchEngine(network).infer(pictures), OpenVinoEngine(network, "f32").infer(pictures)
+    assert ours.shape == theirs.shape == (3, 5, 64, 96)
+    assert np.abs(ours - theirs).max() < 1e-4
+
+
+def test_padding_and_reducing() -> None:
+    assert padded(np.zeros((360, 480, 3), np.uint8)).shape == (384, 480, 3)
+    assert reduced(np.zeros((100, 1000, 3), np.uint8), 640).shape == (64, 640, 3)
+    assert reduced(np.zeros((100, 200, 3), np.uint8), 640).shape == (100, 200, 3)  # never enlarged
+    with pytest.raises(ImageError, match="at least 32"):
+        reduced(np.zeros((100, 200, 3), np.uint8), 8)
+
+
+def test_enlarged_classes_against_float() -> None:
+    p = torch.rand(5, 9, 13, generator=torch.Generator().manual_seed(0)).softmax(0)
+    wanted = torch.nn.functional.interpolate(p[None], (70, 110), mode="bilinear", align_corners=False)[0].argmax(0)
+    assert (enlarged_classes(p.numpy(), (70, 110)) == wanted.numpy()).mean() > 0.995  # ties of 16 bits
+
+
+def test_colours_can_be_told_apart() -> None:
+    assert PALETTE.shape == (len(CLASSES), 3) and len({tuple(c) for c in PALETTE.tolist()}) == len(CLASSES)
+    assert len({tuple(c) for c in palette_of(19).tolist()}) == 19
+
+
+@pytest.mark.parametrize("name", hostile.REFUSED)
+def test_bad_pictures_are_refused_in_a_sentence(tmp_path: Path, name: str) -> None:
+    segmenter = known()
+    with pytest.raises(ImageError):
+        segmenter.segment(hostile.MAKERS[name](tmp_path))
+    assert segmenter.segment(hostile.good_png(tmp_path)).shape == (96, 128)  # the next good one works
+
+
+def test_unknown_and_missing_weights(tmp_path: Path) -> None:
+    with pytest.raises(weights.WeightsError, match="no segmenter"):
+        Segmenter.load("deeplab")
+    with pytest.raises(weights.WeightsError, match="missing"):
+        Segmenter.load("segmentation", tmp_path)
+
+
+@SHIPPED
+def test_the_card_does_not_lie(data_dir: Path) -> None:
+    """mIoU of every fifth validation picture is near the card's; pole and car are there."""
+    from train.road_scenes import camvid
+    from train.segmentation_measures import confusion, iou, mean_iou
+
+    segmenter, val = Segmenter.load(), camvid(data_dir, "val")
+    total = torch.zeros(len(CLASSES), len(CLASSES), dtype=torch.int64)
+    for i in range(0, len(val), 5):
+        picture, mask = val.read(i)
+        found = segmenter.segment(picture, flip=False)
+        total += confusion(torch.from_numpy(mask), torch.from_numpy(found), len(CLASSES))
+    assert segmenter.card is not None
+    assert 100 * mean_iou(total) == pytest.approx(segmenter.card.metrics[0].value, abs=4)
+    assert iou(total)[CLASSES.index("Road")] > 0.85
