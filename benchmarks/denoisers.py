@@ -53,7 +53,7 @@ def methods(noisy: np.ndarray, clean: np.ndarray, sigma: float) -> dict[str, tup
         strength = classical_filters.best(name, noisy, clean)[1]
         found[name] = (lambda apply=apply, strength=strength: apply(noisy, strength).clip(0, 1), 3)  # type: ignore[misc]
     try:
-        import bm3d
+        import bm3d  # type: ignore[import-untyped]  # it ships no types
     except ImportError:
         print("BM3D: the package bm3d is not installed")
     else:

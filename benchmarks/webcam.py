@@ -88,7 +88,7 @@ class Chromium:
 
     @contextmanager
     def attached(self) -> Iterator[BrowserContext]:
-        browser = self._playwright.chromium.connect_over_cdp(self._url)
+        browser = self._playwright.chromium.connect_over_cdp(self._url, timeout=120_000)
         yield browser.contexts[0]
         browser.close()  # detaches
 

@@ -10,7 +10,7 @@ noise makes them hold texture; they are dropped, and the rest is looked at again
 import numpy as np
 
 PATCH = 8  # px a side
-MOST = 60_000  # patches that are looked at; more make the estimate no better
+MOST = 30_000  # patches that are looked at; more make the estimate no better
 FEWEST = 200  # patches that are left in the end; fewer give no covariance of 64 pixels
 ROUNDS = 5
 STRONGER = 1.25  # times the mean gradient energy of pure noise: 6 % of its patches have more

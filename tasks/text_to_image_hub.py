@@ -94,7 +94,8 @@ def _on_hub(source: str) -> Pipeline:
     snapshot = _snapshot(source)
     missing = {name: size for name, size in needed.items() if not (snapshot and (snapshot / name).is_file())}
     parameters = sum(sum(head.parameter_count.values()) for head in heads)
-    licence = str((info.card_data or {}).get("license_name") or (info.card_data or {}).get("license") or "")
+    page: Any = info.card_data or {}
+    licence = str(page.get("license_name") or page.get("license") or "")
     return Pipeline(source, None, index["_class_name"], variant, needed, missing, parameters, licence)
 
 

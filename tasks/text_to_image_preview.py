@@ -1,6 +1,6 @@
 """What is seen of a diffusers pipeline while it computes: its latents as colours, its sampler's prediction, its steps.
 
-Nothing here knows a pipeline by name: the colours are fitted to its decoder, the prediction is taken from its scheduler.
+Nothing here knows a pipeline by name: the colours are fitted to its decoder, the prediction comes from its scheduler.
 """
 
 import copy
@@ -136,8 +136,8 @@ class _Stopped(BaseException):
 def in_steps(work: Callable[[Callable[[Value], None]], None]) -> Iterator[Value]:
     """A function that calls back, as an iterator over what it calls back with.
 
-    `work(give)` runs in a thread of its own, on all cores, and only while the next value is asked for; each `give` waits
-    there. Closing the iterator ends it in the `give` where it stands. What it raises is raised here.
+    `work(give)` runs in a thread of its own, on all cores, and only while the next value is asked for: each `give`
+    waits there. Closing the iterator ends it in the `give` where it stands. What it raises is raised here.
     """
     given: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
     asked, closed = threading.Semaphore(0), threading.Event()

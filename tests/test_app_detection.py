@@ -304,3 +304,18 @@ def test_the_same_picture_through_several(model: Pretender, monkeypatch: pytest.
     for picture, names in ((None, ["own"]), (hostile.scene(), [])):
         with pytest.raises(ImageError):
             list(tab.compare(picture, names, 0.4))
+
+
+def test_a_bad_video_in_the_page_is_a_sentence_and_leaves_the_results(model: Pretender, tmp_path: Path) -> None:
+    import gradio as gr
+
+    from tasks.tabs import detection_videos as tab
+
+    class Visitor:
+        session_hash = "anne"
+
+    (tmp_path / "text.mp4").write_text("not a video")
+    *_, last = tab.find_in_video(str(tmp_path / "text.mp4"), "own", 0.3, 0.7, 320, Visitor())  # type: ignore[arg-type]
+    assert "not a video that can be read here" in last[0] and last[1:] == (gr.skip(),) * 3
+    *_, last = tab.find_in_video(str(clip(tmp_path)), "own", 0.3, 0.7, 320, Visitor())  # type: ignore[arg-type]
+    assert "12 frames in" in last[0] and str(last[1]).endswith((".mp4", ".webm"))

@@ -63,10 +63,11 @@ def test_walk_from_digit_to_digit_and_its_refusals() -> None:
     told = gan_generate.begin_walk({"kind": "walk", "a": a, "b": b})
     assert told["total"] == gan_generate.WALK
     for _ in range(200):
-        run, frames, _ = RUNS.since(told["run"], 0)
-        if run.done:
+        news = RUNS.since(told["run"], 0)
+        if news.done:
             break
-    assert run.error is None and len(frames) == gan_generate.WALK
+    run, frames = news.run, news.frames
+    assert news.error is None and len(frames) == gan_generate.WALK
     np.testing.assert_array_equal(frames[0].panels[0][0], generator.from_latent(z[:1], 0)[0])
     np.testing.assert_array_equal(frames[-1].panels[0][0], generator.from_latent(z[1:], 1)[0])
     json.dumps(dict(run.about))  # what the files say
@@ -92,13 +93,14 @@ def test_steering_and_its_refusals() -> None:
             "came" in gan_steer.steer_digit({**place, **change})["error"]
             or "asked" in gan_steer.steer_digit({**place, **change})["error"]
         )
-    assert "error" in gan_steer.steer_digit(None)
+    assert "error" in gan_steer.steer_digit(None)  # type: ignore[arg-type]
 
 
 @SHIPPED
 def test_the_discriminator_ranks_a_made_digit() -> None:
     answer = gan_judge.judge_made({"seed": 1, "label": "4"})
     assert answer["label"] == 4 and 0 <= answer["above_real"] <= 1 and 0 <= answer["above_made"] <= 1
+    bad: Any
     for bad in (None, {}, {"png": "data:image/png;base64,????", "label": ""}, {"png": "x" * 600_000}):
         assert "error" in gan_judge.judge_drawing(bad)
 

@@ -81,7 +81,12 @@ def test_tiles_cover_every_pixel_once(size_hw: tuple[int, int]) -> None:
 def test_beyond_the_edge_lies_the_mirror_image() -> None:
     x = np.arange(40, dtype=np.float32)[None, None].repeat(8, 1)
     seen = []
-    list(tiles.in_tiles(x, lambda part: (seen.append(part), part)[1], side=64))
+
+    def work(part: np.ndarray) -> np.ndarray:
+        seen.append(part)
+        return part
+
+    list(tiles.in_tiles(x, work, side=64))
     np.testing.assert_array_equal(seen[0][0, 20, :16], np.arange(16, 0, -1))
 
 

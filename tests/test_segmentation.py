@@ -1,6 +1,9 @@
 """Segmentation: shapes and bad input, tiles and padding, skips, engines, measures against reference implementations."""
 
+import csv
 import itertools
+from collections import deque
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +28,8 @@ from tasks.segmentation import (
     uncertainty,
 )
 from tasks.segmentation_engine import OpenVinoEngine, TorchEngine
+from tasks.segmentation_video import segment_video
+from tasks.video import VideoWriter, open_video
 from tests import hostile
 
 SHIPPED = pytest.mark.skipif(
@@ -185,6 +190,25 @@ def test_unknown_and_missing_weights(tmp_path: Path) -> None:
         Segmenter.load("deeplab")
     with pytest.raises(weights.WeightsError, match="missing"):
         Segmenter.load("segmentation", tmp_path)
+
+
+def test_a_video_gets_its_classes_and_can_be_stopped(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "clip", 64, 48, 10) as writer:
+        for i in range(6):
+            writer.write(np.full((48, 64, 3), 30 + 40 * (i // 3), np.uint8))
+    last = deque(segment_video(writer.path, known(), tmp_path, turn=nullcontext), maxlen=1).pop()
+    assert last.frames == 6 and last.video is not None and last.table is not None
+    rows = list(csv.DictReader(last.table.open(encoding="utf-8")))
+    assert float(rows[0]["Building"]) > 0.9 and float(rows[-1]["Road"]) > 0.9  # 30 / 20 and 70 / 20
+    assert set(last.shares) == set(CLASSES) and last.shares["Sky"][0][1] < 0.1
+    with open_video(last.video) as made:
+        assert (made.info.width, made.info.height) == (64, 48) and len(list(made)) == 6
+
+    count = iter(range(100))
+    stopped = deque(
+        segment_video(writer.path, known(), tmp_path, turn=nullcontext, stopped=lambda: next(count) >= 2), maxlen=1
+    ).pop()
+    assert stopped.frames == 2 and "Stopped" in stopped.note
 
 
 @SHIPPED

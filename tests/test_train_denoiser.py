@@ -21,6 +21,7 @@ def test_smoke_with_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     denoiser.main(["--smoke", "--resume", "--out", str(tmp_path)])  # finished: trains no further
     assert weights.read_card("denoiser", tmp_path / "weights").sha256 == card.sha256
     assert card.headline in capsys.readouterr().out
+    assert any("eight-fold" in m.name for m in card.metrics)
     assert card.curve[-1]["psnr_25"] > card.curve[0]["psnr_25"] + 1
     assert Denoiser.load(tmp_path / "weights").denoise_array(np.zeros((20, 30), np.float32)).shape == (20, 30)
 

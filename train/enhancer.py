@@ -121,7 +121,7 @@ def train(
         batch=plan.batch,
         lr=plan.lr,
         warmup=0.05,
-        ema=plan.ema,
+        ema=min(plan.ema, max(0.5, 1 - 15 / plan.steps)),  # a short training forgets sooner
         clip=1.0,
         seed=seed,
     )
@@ -147,7 +147,7 @@ def train(
         return {"psnr_x3": float(x3), "psnr_jpeg10": deblocking(enhancer, val_set, 10)["psnr"]}
 
     return fit(network, batch_at, loss, recipe, run, resume=resume, evaluate=evaluate,
-               evaluate_every=max(1, plan.steps // 10), stop_after=stop_after)  # fmt: skip
+               evaluate_every=max(1, plan.steps // 6), stop_after=stop_after)  # fmt: skip
 
 
 # -- what is measured and shipped ------------------------------------------------------------------------------------

@@ -124,9 +124,10 @@ def row(
 
 def generators(folder: Path, steps: Sequence[int]) -> list[tuple[str, str, int, Generate, weights.Card]]:
     """(kind, name, passes through the network, generate, card); diffusion at several numbers of steps."""
-    gan, vae, diffusion = GanGenerator.load(folder), VaeGenerator.load(folder), DiffusionGenerator.load("mnist", folder)
+    gan, vae = GanGenerator.load(folder), VaeGenerator.load(folder)
     found = [("GAN", "GAN", 1, one_step(gan), gan.card), ("VAE", "VAE", 1, one_step(vae), vae.card)]
-    for count in steps:
+    diffusion = DiffusionGenerator.load("mnist", folder) if steps else None
+    for count in steps if diffusion else ():
         sampler = "ddpm" if count == 1000 else "unipc"
         name = f"{SAMPLERS[sampler]}, {count} steps"
         found.append(("Diffusion", name, count, many_steps(diffusion, count, sampler), diffusion.card))
@@ -146,7 +147,7 @@ def rows(
     return found
 
 
-def feature_map(judge: Judge, test: data.ImageSet, folder: Path, n: int = 600) -> dict[str, Any]:
+def feature_map(judge: Judge, test: data.ImageSet, steps: Sequence[int], folder: Path, n: int = 600) -> dict[str, Any]:
     """Two principal components of the real digits' features, and where real and made digits lie on them.
 
     {"explained": shares of the variance, "real" and each generator: [[x, y, class], ...]}.
@@ -160,7 +161,7 @@ def feature_map(judge: Judge, test: data.ImageSet, folder: Path, n: int = 600) -
         return [[round(float(x), 1), round(float(y), 1), int(k)] for (x, y), k in zip(xy, labels, strict=True)]
 
     places["real"] = placed(judge.real[:n], test.labels[:n])
-    for kind, _, _, generate, _ in generators(folder, (20,)):
+    for kind, _, _, generate, _ in generators(folder, steps):
         images, labels, _ = make(generate, n)
         places[kind] = placed(judge.features(images), labels)
     return places
@@ -181,14 +182,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder that holds MNIST/raw")
     parser.add_argument("--n", type=int, default=10_000, help="digits of each generator")
     parser.add_argument("--passes", type=int, default=20_000, help="digits times steps of a line, at most")
-    parser.add_argument("--steps", type=int, nargs="+", default=list(STEPS), help="of diffusion")
+    parser.add_argument("--steps", type=int, nargs="*", default=list(STEPS), help="of diffusion; none: leave it out")
     parser.add_argument("--weights", type=Path, default=weights.FOLDER, help="where the generators' weights are")
     parser.add_argument("--out", type=Path, default=RESULT, help="the table")
     args = parser.parse_args(arguments)
     pictures, test = data.mnist(args.data, train=True), data.mnist(args.data, train=False)
     judge = Judge.of("mnist", pictures, test)
     write(rows(judge, pictures, args.n, args.steps, args.passes, args.weights), args.out)
-    places = feature_map(judge, test, args.weights)
+    places = feature_map(judge, test, (20,) if args.steps else (), args.weights)
     args.out.with_suffix(".json").write_text(json.dumps(places, separators=(",", ":")) + "\n", encoding="utf-8")
 
 

@@ -270,16 +270,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ours, helped = with_what_helped(ours, table)
     print(json.dumps(table, indent=1), "helped:", ", ".join(helped), flush=True)
     done, _ = train(ours, pictures, judge, args.seed, args.runs / "gan", resume)
-    if args.ship:
-        test_judge = test_judge or Judge.of("mnist", pictures, test)
-        trials: gan_cards.Trials = {"steps": none.steps, "table": table, "helped": helped}
-        card = gan_cards.ship(done, ours, trials, pictures, test, test_judge, args.seed, n_measured, args.out)
-        gan_cards.ship_history("gan_history", "GAN along its training", ours, done, card, test_judge,
-                               args.runs / "gan", args.out)  # fmt: skip
+    if not args.ship:
+        train(collapse, pictures, judge, args.seed, args.runs / "gan-collapse", resume)
+        return
+    test_judge = test_judge or Judge.of("mnist", pictures, test)
+    trials: gan_cards.Trials = {"steps": none.steps, "table": table, "helped": helped}
+    card = gan_cards.ship(done, ours, trials, pictures, test, test_judge, args.seed, n_measured, args.out)
+    gan_cards.ship_history("gan_history", "GAN along its training", ours, done, card, test_judge,
+                           args.runs / "gan", args.out)  # fmt: skip
     collapsed, _ = train(collapse, pictures, judge, args.seed, args.runs / "gan-collapse", resume)
-    if args.ship:
-        gan_cards.ship_history("gan_collapse", "GAN that collapsed", collapse, collapsed, card, test_judge,
-                               args.runs / "gan-collapse", args.out)  # fmt: skip
+    gan_cards.ship_history("gan_collapse", "GAN that collapsed", collapse, collapsed, card, test_judge,
+                           args.runs / "gan-collapse", args.out)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def play(name: str, kind: str, strength: float, seed: float) -> tuple[list[tuple
     clean = clean_picture(name)
     noisy = classical_filters.damage(clean, kind, float(strength), int(seed or 0))
     with compute.HEAVY:
-        rows = [("Noisy", noisy, None)]
+        rows: list[tuple[str, np.ndarray, float | None]] = [("Noisy", noisy, None)]
         rows += answers(clean, noisy, min(float(strength), 100.0) if kind == "Gaussian" else None)
         rows += deblocked(noisy) if kind == "JPEG" else []
     marked = [(title, x, psnr(x, clean), ssim(x, clean), ms) for title, x, ms in rows]
@@ -97,7 +97,7 @@ def to_uint8(x: np.ndarray) -> np.ndarray:
 
 def table_html(marked: list[tuple[str, np.ndarray, float, float, Any]]) -> str:
     """A row for each method, the highest PSNR and SSIM in bold."""
-    best_psnr, best_ssim = (max(row[k] for row in marked[1:]) for k in (2, 3))
+    best_psnr, best_ssim = max(row[2] for row in marked[1:]), max(row[3] for row in marked[1:])
 
     def cell(value: float, best: float, text: str) -> str:
         return f"<td class='num'>{f'<b>{text}</b>' if value == best else text}</td>"

@@ -16,9 +16,10 @@ from tasks import compute
 from tasks.images import ImageError
 from tasks.tabs import detectors
 from tasks.tabs.detection_pictures import settings_row
-from tasks.tabs.errors import answering, answering_steps
+from tasks.tabs.errors import answering, answering_steps, sentence
 
 if TYPE_CHECKING:
+    from tasks.detection import Detector
     from tasks.detection_video import Progress
 
 HINT = (
@@ -56,24 +57,36 @@ def find_in_video(
     path: str | None, name: str, confidence: float, iou: float, size: int, request: gr.Request
 ) -> Iterator[Step]:
     """(progress as HTML, video with boxes, counts over time, table of all boxes), step by step."""
-    from tasks.detection_video import detect_in_video
-
     event = stop_of(str(request.session_hash))
     event.clear()
-    model, job, shown = detectors.detector(name), uuid4().hex, 0.0
+    model, job = detectors.detector(name), uuid4().hex
     size = size if size in model.sizes else model.default_size
-    yield "<p class='lab-lead'>Opening the video…</p>", None, None, None
+    untouched = gr.skip(), gr.skip(), gr.skip()
+    yield "<p class='lab-lead'>Opening the video…</p>", *untouched
+    try:
+        yield from _steps(path, model, job, confidence, iou, size, event)
+    except ImageError as error:  # what was there before stays
+        yield f"<p class='lab-trouble' role='alert'>{escape(sentence(error))}</p>", *untouched
+
+
+def _steps(
+    path: str | None, model: "Detector", job: str, confidence: float, iou: float, size: int, stopped: threading.Event
+) -> Iterator[Step]:
+    from tasks.detection_video import detect_in_video
+
+    shown = 0.0
     with tempfile.TemporaryDirectory(prefix="image-lab-") as folder:  # gradio copies what is shown into its own cache
         for progress in detect_in_video(
             path, model, Path(folder), confidence=confidence, iou=iou, size=size,
-            turn=lambda: detectors.TURNS.turn(job, patient=True), stopped=event.is_set,
+            turn=lambda: detectors.TURNS.turn(job, patient=True), stopped=stopped.is_set,
         ):  # fmt: skip
             if progress.table is not None:
                 video = str(progress.video) if progress.video else None
                 yield progress_html(progress), video, counts_plot(progress), str(progress.table)
             elif time.monotonic() - shown > SHOW_EVERY:
+                old = gr.skip() if shown else None  # the results of the video before go when this one is under way
                 shown = time.monotonic()
-                yield progress_html(progress), gr.skip(), gr.skip(), gr.skip()
+                yield progress_html(progress), old, old, old
 
 
 def detect_video(

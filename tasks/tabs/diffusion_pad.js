@@ -102,6 +102,7 @@ function hideHalf() { // something to begin with: the lower half
 }
 async function make() {
   $('.make').disabled = true;
+  tell('The network makes one\u2026'); // the first time it is loaded
   let answer = null;
   try { answer = await server.make_picture({model: model.name}); } catch (e) { /* as no answer */ }
   $('.make').disabled = false;

@@ -63,8 +63,12 @@ def build_score() -> None:
             gr.HTML(f"<p class='lab-lead'>{escape(str(error))}</p>")
     if not cards:
         return
-    curves = {"from ImageNet" if c.name == "segmentation" else "random": [(p["step"], 100 * p["val_mIoU"]) for p in c.curve if "val_mIoU" in p]
-              for c in cards}  # fmt: skip
+    curves = {
+        "from ImageNet" if c.name == "segmentation" else "random": [
+            (p["step"], 100 * p["val_mIoU"]) for p in c.curve if "val_mIoU" in p
+        ]
+        for c in cards
+    }
     svg = card.learning_curves(curves, "training step", "validation mIoU, %")
     gr.HTML(
         f"{scores_html(cards)}<div class='lab-scroll'>{svg}</div>{confusion_html(cards[0])}",

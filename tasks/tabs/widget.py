@@ -1,4 +1,4 @@
-"""The generators' widgets: HTML, style and script of one name, on the shared digits.js and send.js; arrays as base64."""
+"""The generators' widgets: HTML, style and script of a name, on the shared digits.js and send.js; arrays as base64."""
 
 import base64
 from collections.abc import Callable, Sequence
