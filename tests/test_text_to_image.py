@@ -1,4 +1,4 @@
-"""Text to image on tiny pipelines with random weights, written by the tests; the Hub is a small server on this machine."""
+"""Text to image on tiny pipelines with random weights, written by the tests; the Hub is a small server here."""
 
 import json
 import shutil
@@ -90,7 +90,7 @@ def test_the_steps_and_then_the_picture(model: TextToImage) -> None:
     assert all(s.picture is None and s.predicted and s.x_t.shape == s.x0.shape == (16, 16, 3) for s in steps)
     assert last.picture is not None and last.picture.shape == (128, 128, 3) and last.picture.dtype == np.uint8
     assert steps[0].t > steps[1].t > steps[2].t and not last.withheld
-    assert np.array_equal(steps[2].x_t, steps[2].x0)  # Euler's last step goes to sigma = 0: what it expected
+    assert np.abs(steps[2].x_t.astype(int) - steps[2].x0).max() <= 2  # Euler's last step goes to sigma = 0; bf16
 
 
 def test_same_seed_same_picture_and_as_diffusers_makes_it(model: TextToImage) -> None:
@@ -228,7 +228,7 @@ def test_a_pipeline_that_fails_says_so(model: TextToImage) -> None:
 
     model.pipe.unet.forward = broken
     try:
-        with pytest.raises(WeightsError, match="failed: sizes do not match. Another size"):
+        with pytest.raises(WeightsError, match=r"failed: sizes do not match\. Another size"):
             model.generate("a fox", **SMALL)
     finally:
         model.pipe.unet.forward = original

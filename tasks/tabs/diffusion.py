@@ -5,6 +5,7 @@ import gradio as gr
 from tasks.tabs import card
 from tasks.tabs.diffusion_generate import available, build_generate, build_samplers
 from tasks.tabs.diffusion_steer import build_enlarge, build_forward, build_inpaint
+from tasks.tabs.diffusion_text import build_text
 
 TITLE = "Diffusion"
 LEAD = (
@@ -26,5 +27,7 @@ def build_tab() -> None:
             build_enlarge()
         with gr.Tab("Samplers side by side", id="samplers"):
             build_samplers()
+        with gr.Tab("Text to image", id="text"):
+            build_text()
     for name in available().values():
         card.show_card(f"diffusion_{name}")

@@ -1,4 +1,4 @@
-"""How it learned: the same latents after more and more steps, beside a training that collapsed."""
+"""How it learned: the same latents after more and more steps, beside a training meant to go wrong."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from tasks.tabs.generators import seed_of
 from tasks.tabs.runs import RUNS, Frame
 
 NAMES = ("gan_history", "gan_collapse")
-PANELS = ("ours, with what stabilises it", "without batch norm or any stabiliser")
+PANELS = ("the shipped training", "a training meant to go wrong")
 COLUMNS = 6  # digits of each class; the grid is as wide as it is high where it can be
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400, 210, 30, 12, 22, 36
 TOP_LOSS = 4.0  # losses above are drawn at the upper edge
@@ -47,7 +47,7 @@ def frames(ours: Any, collapsed: Any, z: np.ndarray, labels: Sequence[int]) -> I
 def told(ours: Any, collapsed: Any, step: int, at: int) -> str:
     """The measures of both at this moment, as HTML."""
     rows = ""
-    for name, history, when in (("ours", ours, step), ("without", collapsed, at)):
+    for name, history, when in (("shipped", ours, step), ("meant to go wrong", collapsed, at)):
         m = history.card.tables["snapshots"].get(str(when))
         if m is not None:
             rows += (
@@ -136,8 +136,9 @@ def build_history() -> None:
         return
     gr.HTML(
         "<p class='lab-lead'>The same 36 latents, one class a row, drawn by the generator after more and more steps. "
-        "On the right the same game without what keeps it stable: few kinds of digits are left, whatever the noise "
-        "says (mode collapse).</p>"
+        "On the right a training meant to go wrong: its discriminator has no batch norm and learns a hundred times "
+        "slower than the generator. The table says what is left: recall is the share of real digits that made ones "
+        "look like, and low recall is mode collapse.</p>"
     )
     with gr.Row():
         seed = gr.Number(0, label="Seed (empty: by chance)", precision=0, min_width=160)

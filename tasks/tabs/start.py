@@ -22,8 +22,24 @@ LINES = (
         "The same on photos, one or many, and on video files in the tab beside it.",
     ),
     (
+        "Segmentation",
+        "Give every pixel of a street its class; see what each scale of a U-Net adds, and cut its skips.",
+    ),
+    (
+        "Denoising",
+        "Take noise out of a photo, enlarge it, undo JPEG; see beside it what other methods make of it.",
+    ),
+    (
+        "GAN",
+        "Walk through the space of digits that a generator makes up, and try to fool its discriminator.",
+    ),
+    (
         "Diffusion/Generate",
         "Watch digits appear out of noise, one step at a time; scrub back and forth, fill holes, raise resolution.",
+    ),
+    (
+        "Compare",
+        "The same digits by GAN, VAE and diffusion side by side, with what each costs and how good it is.",
     ),
     (
         "About",

@@ -218,7 +218,7 @@ def test_a_picture_and_a_video_come_back(tab: Page, street: Path, tmp_path: Path
 def test_a_bad_picture_leaves_what_was_there(tab: Page) -> None:
     tab.get_by_role("tab", name="Pictures").click()
     tab.locator(".gallery-item:visible").first.click()
-    expect(tab.locator("#detect-said")).to_contain_text("5 found")
+    expect(tab.locator("#detect-said")).to_contain_text("5 found", timeout=90_000)  # ms: compiles for a new shape
     shown = tab.locator("#detect-picture img").get_attribute("src")
     tab.locator("#detect-picture input[type=file]").first.set_input_files(
         {"name": "text.png", "mimeType": "image/png", "buffer": b"no picture"}

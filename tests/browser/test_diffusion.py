@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, expect
 
 from tasks import weights
 from tests.browser.conftest import OpenPage
@@ -78,9 +78,15 @@ def panel(page: Page, film: str = "#diffusion-film", k: int = 0) -> np.ndarray:
 
 
 def requests_of(page: Page) -> list[str]:
-    """A list that grows with every request that the page makes from now on, but those of gradio's own heartbeat."""
+    """A list that grows with every request from now on, but the heartbeat and the header's question for the models."""
     seen: list[str] = []
-    page.on("request", lambda r: seen.append(r.url) if r.url.startswith("http") and "heartbeat" not in r.url else None)
+
+    def note(request: Request) -> None:
+        own = "heartbeat" in request.url or "readiness" in (request.post_data or "")
+        if request.url.startswith("http") and not own:
+            seen.append(request.url)
+
+    page.on("request", note)
     return seen
 
 
