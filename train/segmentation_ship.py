@@ -27,7 +27,7 @@ ARCHITECTURES = {
     "unet": "U-Net of five scales, two 3x3 convolutions with batch norm at each, from random weights",
 }
 LIMITS = (
-    "Learnt from 367 pictures of four drives through Cambridge: other cities, cameras, weather and night are guesses. "
+    "Learnt from 367 pictures of three drives through Cambridge: other cities, cameras, weather and night are guesses. "
     "It knows eleven classes and gives one of them to everything. Validation pictures are of a drive that is in the "
     "training set, too: a new street scores lower. Not for driving."
 )
