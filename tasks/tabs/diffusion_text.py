@@ -26,7 +26,7 @@ PANELS = ("<i>x<sub>t</sub></i>, the latent after the step, as colours", "x̂<su
 LEAD = (
     "<p class='lab-lead'>Here the noise is taken out of a latent, a small picture whose pixels are four numbers or "
     "more, and a text steers it. These large models are not trained here: one is downloaded once, from the Hugging "
-    "Face Hub, or read from a folder. SD-Turbo takes 1 to 4 steps without guidance (Stability AI’s licence: research, no "
+    "Face Hub, or read from a folder. SD-Turbo takes 1 to 4 steps without guidance (Stability AI’s licence: research, not "
     "commercial use); SDXS takes 1 (OpenRAIL++).</p>"
 )
 
