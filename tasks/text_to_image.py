@@ -164,8 +164,11 @@ def check(prompt: Any, seed: Any, n_steps: Any, guidance: Any, size: Any) -> Non
 def _loaded(found: text_to_image_files.Pipeline, folder: Path) -> Any:
     """diffusers' pipeline, on the device, without its progress bar. Raises WeightsError."""
     import diffusers as d
+    import transformers
     from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING as TEXT_TO_IMAGE
 
+    d.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
     names = {pipeline.__name__ for pipeline in TEXT_TO_IMAGE.values()}
     family = found.kind.replace("Img2Img", "").replace("Inpaint", "")
     loader: Any = d.AutoPipelineForText2Image if family in names else d.DiffusionPipeline

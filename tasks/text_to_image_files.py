@@ -127,9 +127,10 @@ def _is_known(library: str) -> bool:
     """diffusers, transformers, or one of diffusers' own packages of pipelines ("stable_diffusion")."""
     import importlib.util
 
-    return library in ("diffusers", "transformers") or (
-        importlib.util.find_spec(f"diffusers.pipelines.{library}") is not None
-    )
+    found = importlib.util.find_spec("diffusers")  # looks for its folder, imports nothing
+    places = found.submodule_search_locations if found else None
+    own = any((Path(place) / "pipelines" / library).is_dir() for place in places or ())
+    return own or library in ("diffusers", "transformers")
 
 
 def _without_weights(source: str, component: str, inside: list[str]) -> str:

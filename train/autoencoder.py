@@ -41,7 +41,7 @@ def train(
     recipe = Recipe(
         steps=round(epochs * (len(images) // batch)),
         batch=batch,
-        lr=3e-3,
+        lr=1e-3,
         warmup=0.05,
         ema=0.998,
         seed=seed,

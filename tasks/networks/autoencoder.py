@@ -25,11 +25,12 @@ class DigitAutoencoderNet(nn.Module):
         self.up1 = nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1)
         self.up2 = nn.ConvTranspose2d(width, width // 2, 4, stride=2, padding=1)
         self.last = nn.Conv2d(width // 2, 1, 3, padding=1)
+        nn.init.constant_(self.last.bias, -2.0)  # starts at a digit's mean grey: from 0.5 all ReLUs die on the way
 
     def encode(self, x: Tensor) -> Tensor:  # (B, 1, 28, 28)
         x = F.relu(self.conv1(x))  # (B, 32, 14, 14)
         x = F.relu(self.conv2(x))  # (B, 64, 7, 7)
-        return F.relu(self.to_code(x))  # (B, 8, 7, 7)
+        return self.to_code(x)  # (B, 8, 7, 7)
 
     def decode(self, code: Tensor) -> Tensor:  # (B, 8, 7, 7)
         x = F.relu(self.from_code(code))  # (B, 64, 7, 7)

@@ -1,6 +1,7 @@
 """Text to image: a sentence through any text-to-image pipeline of diffusers, every step seen as it is made."""
 
 import base64
+import contextlib
 import gc
 import json
 import threading
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import numpy as np
 
+from tasks import compute
 from tasks.tabs.diffusion_generate import seed_of, whole
 from tasks.tabs.errors import answering, answering_steps
 from tasks.tabs.film import film
@@ -26,8 +28,8 @@ PANELS = ("<i>x<sub>t</sub></i>, the latent after the step, as colours", "x̂<su
 LEAD = (
     "<p class='lab-lead'>Here the noise is taken out of a latent, a small picture whose pixels are four numbers or "
     "more, and a text steers it. These large models are not trained here: one is downloaded once, from the Hugging "
-    "Face Hub, or read from a folder. SD-Turbo takes 1 to 4 steps without guidance (Stability AI’s licence: research, not "
-    "commercial use); SDXS takes 1 (OpenRAIL++).</p>"
+    "Face Hub, or read from a folder. SD-Turbo takes 1 to 4 steps without guidance (Stability AI’s licence: research, "
+    "no commercial use); SDXS takes 1 (OpenRAIL++).</p>"
 )
 
 _lock = threading.Lock()
@@ -39,11 +41,21 @@ def pipeline(source: str) -> "TextToImage":
     from tasks.text_to_image import TextToImage
 
     with _lock:
+        _wait_for_diffusers()
         if not (_held and _held[0].source == source):
             _held.clear()  # before the next one takes its memory
             gc.collect()
             _held.append(TextToImage.load(source))
         return _held[0]
+
+
+def _wait_for_diffusers() -> None:
+    """Until the app's warm-up has imported diffusers: it imports in circles, and two threads at once break it."""
+    from tasks.tabs import models
+    from tasks.weights import WeightsError
+
+    with contextlib.suppress(WeightsError):  # its own tab says what is wrong with it
+        models.diffusion_generator("mnist")
 
 
 # -- before: what it would take -------------------------------------------------------------------------------------
@@ -120,7 +132,9 @@ def begin_text(source: Any, prompt: Any, n_steps: Any, guidance: Any, size: Any,
 
 def frames(source: str, prompt: str, settings: dict[str, Any], about: dict[str, Any]) -> Iterator[Frame]:
     """One frame a step, all of one size, and one with the picture."""
-    model = pipeline(source)
+    with compute.stopwatch() as ms:
+        model = pipeline(source)
+    loading = f"<p>Loading the pipeline took {ms() / 1000:.0f} s of the time above.</p>" if ms() > 2000 else ""
     side = film_side(settings["size"], settings["n_steps"] + 2)
     before = read_as(model, prompt)
     for step in model.steps(prompt, **settings):
@@ -128,7 +142,7 @@ def frames(source: str, prompt: str, settings: dict[str, Any], about: dict[str, 
         right = resized(step.picture if step.picture is not None else step.x0, side, smooth=True)
         title = "The picture, decoded" if last else f"Step {step.i} of {step.n}: from t = {step.t:.0f}"
         text = finished(step, about, side) if last else under_way(step, model.colours.explained)
-        yield Frame((resized(step.x_t, side)[None], right[None]), title, text + before)
+        yield Frame((resized(step.x_t, side)[None], right[None]), title, text + before + loading)
 
 
 def film_side(size: int, count: int) -> int:
@@ -204,19 +218,19 @@ def build_text() -> None:
                 SUGGESTED, value=SUGGESTED[0], label="Pipeline", allow_custom_value=True, elem_id="text-model",
                 info="owner/name on the Hugging Face Hub, or a folder (/…, ./… or ~…)",
             )  # fmt: skip
-            look = gr.Button("Look it up: size, memory, licence", elem_id="text-look")
+            look = gr.Button("Look it up", elem_id="text-look")
             facts = gr.HTML(elem_id="text-facts")
             get = gr.Button("Download", visible=False, elem_id="text-get")
             end = gr.Button("Stop the download", visible=False, elem_id="text-end")
             prompt = gr.Textbox("a red fox in the snow, photograph", label="Prompt", lines=2, max_length=1000,
                                 elem_id="text-prompt")  # fmt: skip
             with gr.Row():
-                n_steps = gr.Number(2, label="Steps, 1 to 50", precision=0, min_width=110, elem_id="text-steps")
-                guidance = gr.Number(0, label="Guidance", info="0 = none", min_width=110, elem_id="text-guidance")
+                n_steps = gr.Number(2, label="Steps", precision=0, min_width=110, elem_id="text-steps")
+                guidance = gr.Number(0, label="Guidance, 0 = none", min_width=110, elem_id="text-guidance")
             with gr.Row():
                 size = gr.Dropdown([128, 256, 384, 512, 640, 768], value=512, label="Size, px", filterable=False,
                                    min_width=110, elem_id="text-size")  # fmt: skip
-                seed = gr.Number(0, label="Seed (empty: by chance)", precision=0, min_width=110, elem_id="text-seed")
+                seed = gr.Number(0, label="Seed", precision=0, min_width=110, elem_id="text-seed")
             go = gr.Button("Generate", variant="primary", elem_id="text-go")
         with gr.Column(scale=5, min_width=300):
             player = film(
