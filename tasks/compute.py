@@ -54,7 +54,8 @@ def use_all_cores() -> None:
     import torch
 
     default = torch.get_num_threads()
-    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
+    ours = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    torch.set_num_threads(len(ours))
     # OpenMP's number is the calling thread's own; torch also remembers it for threads that are yet to come
     reset = threading.Thread(target=torch.set_num_threads, args=(default,))
     reset.start()

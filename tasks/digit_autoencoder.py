@@ -29,7 +29,7 @@ class DigitAutoencoder:
 
     @torch.inference_mode()
     def code(self, digits: np.ndarray) -> np.ndarray:
-        """float32 (N, 28, 28) in [0, 1] -> (N, 8, 7, 7), 0 and up: all that the decoder gets. Raises ImageError."""
+        """float32 (N, 28, 28) in [0, 1] -> (N, 8, 7, 7): all that the decoder gets. Raises ImageError."""
         return np.concatenate([self.network.encode(part).cpu().numpy() for part in self._parts(digits)])
 
     def _parts(self, digits: np.ndarray) -> tuple[Tensor, ...]:

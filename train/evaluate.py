@@ -126,8 +126,10 @@ def generators(folder: Path, steps: Sequence[int]) -> list[tuple[str, str, int, 
     """(kind, name, passes through the network, generate, card); diffusion at several numbers of steps."""
     gan, vae = GanGenerator.load(folder), VaeGenerator.load(folder)
     found = [("GAN", "GAN", 1, one_step(gan), gan.card), ("VAE", "VAE", 1, one_step(vae), vae.card)]
-    diffusion = DiffusionGenerator.load("mnist", folder) if steps else None
-    for count in steps if diffusion else ():
+    if not steps:
+        return found
+    diffusion = DiffusionGenerator.load("mnist", folder)
+    for count in steps:
         sampler = "ddpm" if count == 1000 else "unipc"
         name = f"{SAMPLERS[sampler]}, {count} steps"
         found.append(("Diffusion", name, count, many_steps(diffusion, count, sampler), diffusion.card))

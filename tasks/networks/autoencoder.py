@@ -25,6 +25,7 @@ class DigitAutoencoderNet(nn.Module):
         self.up1 = nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1)
         self.up2 = nn.ConvTranspose2d(width, width // 2, 4, stride=2, padding=1)
         self.last = nn.Conv2d(width // 2, 1, 3, padding=1)
+        assert self.last.bias is not None
         nn.init.constant_(self.last.bias, -2.0)  # starts at a digit's mean grey: from 0.5 all ReLUs die on the way
 
     def encode(self, x: Tensor) -> Tensor:  # (B, 1, 28, 28)

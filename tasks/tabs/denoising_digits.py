@@ -63,7 +63,7 @@ def the_way(digit: np.ndarray, sigma: float, seed: int) -> tuple[list[tuple[str,
     return [
         ("Drawn", digit, read(digit)),
         (f"With noise of {sigma:g}", to_uint8(noisy[0]), marked(noisy)),
-        (f"Code: {len(code)} maps of 7 x 7", mosaic(code), f"{code.size} numbers, {(code > 0).mean():.0%} not zero"),
+        (f"Code: {len(code)} maps of 7 x 7", mosaic(code), f"{code.size} numbers, where the digit has 784"),
         ("Brought back", to_uint8(back[0]), marked(back)),
     ], ms()
 
@@ -78,12 +78,12 @@ def read(digit: np.ndarray) -> str:
 
 
 def mosaic(code: np.ndarray) -> np.ndarray:
-    """float (8, 7, 7), 0 and up -> its maps in rows of three with a gap of one px, uint8 (23, 23)."""
-    top = float(code.max()) or 1.0
+    """float (8, 7, 7) -> its maps, 0 as mid-grey, in rows of three with a gap of one px, uint8 (23, 23)."""
+    top = float(np.abs(code).max()) or 1.0
     out = np.full((8 * math.ceil(len(code) / 3) - 1, 23), 60, np.uint8)
     for k, values in enumerate(code):
         y, x = 8 * (k // 3), 8 * (k % 3)
-        out[y : y + 7, x : x + 7] = (255 * values / top).round()
+        out[y : y + 7, x : x + 7] = (127.5 * (1 + values / top)).round()
     return out
 
 

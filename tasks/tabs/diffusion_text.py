@@ -244,6 +244,8 @@ def build_text() -> None:
                            concurrency_id="fetch", concurrency_limit=1)  # fmt: skip
     loading.then(lambda: gr.update(visible=False), None, end, **quiet)
     end.click(
-        lambda: (gr.update(visible=False), gr.update(interactive=True)), None, [end, get], cancels=[loading], **quiet
-    )
+        lambda: ("<p>Stopped. What has come is kept; Download goes on from there.</p>", gr.update(visible=False),
+                 gr.update(interactive=True)),
+        None, [facts, end, get], cancels=[loading], **quiet,
+    )  # fmt: skip
     go.click(answering(begin_text), [source, prompt, n_steps, guidance, size, seed], player, **quiet)

@@ -80,7 +80,8 @@ def walk_frames(z: np.ndarray, shares: np.ndarray, class_a: int, class_b: int, k
         where = f"z(t) = [sin((1−t)ω) z<sub>A</sub> + sin(tω) z<sub>B</sub>] / sin ω, t = {t:.2f}"
         if kind == "morph":
             where = f"z stays as it is; y = {1 - t:.2f} · e<sub>{class_a}</sub> + {t:.2f} · e<sub>{class_b}</sub>"
-        text = f"<div class='formula'>{where}</div><p>Class: {mix}. The discriminator: {100 * scores[k]:.0f} % real.</p>"
+        text = f"<div class='formula'>{where}</div><p>Class: {mix}. "
+        text += f"The discriminator: {100 * scores[k]:.0f} % real.</p>"
         yield Frame((digits[k : k + 1], strip), f"{k + 1} of {len(z)}: t = {t:.2f}", text)
 
 

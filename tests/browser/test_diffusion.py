@@ -269,3 +269,28 @@ def test_the_run_of_a_closed_page_ends(open_page: OpenPage) -> None:
     gone.close()
     stays.locator("#diffusion-go").click()
     expect(stays.locator("#diffusion-film .status")).to_contain_text("2 steps in", timeout=40_000)
+
+
+def test_text_to_image_with_a_pipeline_in_a_folder(open_page: OpenPage, tmp_path: Path) -> None:
+    from tests.tiny_pipeline import tiny
+
+    tiny(tmp_path / "words").save_pretrained(tmp_path / "tiny", safe_serialization=True)
+    page = diffusion(open_page(width=390), "Text to image")
+    name = page.locator("#text-model input")
+    name.fill(str(tmp_path / "tiny"))
+    name.press("Enter")
+    page.locator("#text-look").click()
+    expect(page.locator("#text-facts")).to_contain_text("nothing, its files are here")
+    expect(page.locator("#text-facts")).to_contain_text("GB are free")
+    page.locator("#text-steps input").fill("3")
+    page.locator("#text-go").click()
+    wait_for_end(page, "#text-film")
+    expect(page.locator("#text-film .title")).to_have_text("The picture, decoded")
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="The picture as PNG").click()
+    with Image.open(saved.value.path()) as picture:
+        assert picture.size == (512, 512)
+        assert json.loads(picture.text["settings"])["n_steps"] == 3  # type: ignore[attr-defined]
+    page.locator("#text-film .back").click()
+    expect(page.locator("#text-film .title")).to_contain_text("Step 3 of 3")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
