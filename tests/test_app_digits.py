@@ -60,7 +60,10 @@ def test_nothing_sent(client: Client) -> None:
 def test_only_documented_endpoints_are_listed(client: Client) -> None:
     listed = client.view_api(return_format="dict", print_info=False)
     assert isinstance(listed, dict)
-    assert set(listed["named_endpoints"]) == {"/classify_digit", "/classify_photo", "/detect_objects", "/detect_video"}
+    assert set(listed["named_endpoints"]) == {
+        "/classify_digit", "/classify_photo", "/deblock_photo", "/denoise_photo", "/detect_objects", "/detect_video",
+        "/enlarge_photo", "/generate_by_diffusion", "/generate_by_gan", "/segment_scene", "/segment_video",
+    }  # fmt: skip
     assert not listed["unnamed_endpoints"]
 
 

@@ -97,11 +97,13 @@ def begin_with_denoiser(network: DenoiserUNet, folder: Path = weights.FOLDER) ->
     except weights.WeightsError:
         return False
     own = network.state_dict()
+    if any(state[k].shape != own[k].shape for k in own if k != "head.weight") or len(state["head.weight"]) != len(
+        own["head.weight"]
+    ):
+        return False
     head = torch.zeros_like(own["head.weight"])
     head[:, : network.fold**2] = state["head.weight"][:, : network.fold**2]
     state["head.weight"] = head
-    if any(state[k].shape != own[k].shape for k in own):
-        return False
     network.load_state_dict(state)
     return True
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -91,6 +92,7 @@ def fit(
     """
     run.mkdir(parents=True, exist_ok=True)
     bf16 = compute.bf16_is_native() if recipe.bf16 is None else recipe.bf16
+    AcceleratorState._reset_state()  # a training before this one, in the same process, may have had another precision
     accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no", log_with="tensorboard", project_dir=str(run))
     accelerator.init_trackers("curves")
     rank, world = accelerator.process_index, accelerator.num_processes

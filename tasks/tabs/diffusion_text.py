@@ -93,15 +93,16 @@ def told(found: "Pipeline") -> str:
     return f"<div class='lab-card'><dl>{rows}</dl></div>"
 
 
-def fetch(source: Any, progress: Any = gr.Progress()) -> Iterator[tuple[str, dict[str, Any]]]:  # noqa: B008
+def fetch(source: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Download what `look_up` told of."""
     from tasks import text_to_image_hub
 
     found = text_to_image_hub.look_up(_name(source))
     for got, total in text_to_image_hub.download(found):
-        progress(got / max(1, total), desc=f"{got / 1e6:,.0f} of {total / 1e6:,.0f} MB")
-        text = f"<p>Downloading: {got / 1e6:,.0f} of {total / 1e6:,.0f} MB. Stop keeps what has come.</p>"
-        yield text, gr.update(interactive=False)
+        said = f"{got / 1e6:,.0f} of {total / 1e6:,.0f} MB"
+        style = "width:100%;accent-color:var(--lab-accent)"
+        bar = f"<progress max='{max(1, total)}' value='{got}' style='{style}' aria-label='{said}'></progress>"
+        yield f"<p>Downloading: {said}</p>{bar}", gr.update(interactive=False)
     yield told(text_to_image_hub.look_up(found.source)), gr.update(visible=False, interactive=True)
 
 
@@ -226,7 +227,7 @@ def build_text() -> None:
                                 elem_id="text-prompt")  # fmt: skip
             with gr.Row():
                 n_steps = gr.Number(2, label="Steps", precision=0, min_width=110, elem_id="text-steps")
-                guidance = gr.Number(0, label="Guidance, 0 = none", min_width=110, elem_id="text-guidance")
+                guidance = gr.Number(0, label="Guidance", min_width=110, elem_id="text-guidance")
             with gr.Row():
                 size = gr.Dropdown([128, 256, 384, 512, 640, 768], value=512, label="Size, px", filterable=False,
                                    min_width=110, elem_id="text-size")  # fmt: skip
@@ -240,9 +241,9 @@ def build_text() -> None:
     source.change(lambda: ("", gr.update(visible=False)), None, [facts, get], **quiet)
     look.click(answering(look_up), source, [facts, get], api_visibility="private")
     showing = get.click(lambda: gr.update(visible=True), None, end, **quiet)
-    loading = showing.then(answering_steps(fetch), source, [facts, get], api_visibility="private", show_progress="full",
+    loading = showing.then(answering_steps(fetch), source, [facts, get], **quiet,
                            concurrency_id="fetch", concurrency_limit=1)  # fmt: skip
-    loading.then(lambda: gr.update(visible=False), None, end, **quiet)
+    loading.then(lambda: (gr.update(visible=False), gr.update(interactive=True)), None, [end, get], **quiet)
     end.click(
         lambda: ("<p>Stopped. What has come is kept; Download goes on from there.</p>", gr.update(visible=False),
                  gr.update(interactive=True)),
