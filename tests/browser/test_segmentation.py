@@ -36,6 +36,7 @@ def test_the_class_under_the_pointer(open_page: OpenPage, width: int, theme: str
     expect(view.locator(".legend li")).to_have_count(11)
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url) if "queue/join" in request.url else None)
+    view.locator(".over").scroll_into_view_if_needed()
     box = view.locator(".over").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
