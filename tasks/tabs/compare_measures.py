@@ -60,8 +60,8 @@ def table_html(rows: Sequence[Row]) -> str:
             "Diffusion": "every step can be looked at and steered"}),
     ]  # fmt: skip
     body = "".join(
-        f"<tr><th>{head}</th><td>{what}</td>"
-        + "".join(f"<td class='num'>{found.get(k, 'not measured')}</td>" for k in KINDS)
+        f"<tr><th>{head}</th><td style='min-width:13rem'>{what}</td>"
+        + "".join(f"<td style='white-space:normal'>{found.get(k, 'not measured')}</td>" for k in KINDS)
         + "</tr>"
         for head, what, found in lines
     )
