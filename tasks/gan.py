@@ -5,6 +5,7 @@ Goodfellow et al. 2014; the networks are a class-conditional DCGAN's (Radford et
 style, and `y`, the class, which may also be a mixture of two.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +24,7 @@ LATENT_LIMIT = 6.0  # values of z farther out than this are no noise any network
 Label = int | Sequence[int] | None
 
 
-class LatentGenerator:
+class LatentGenerator(ABC):
     """Makes digits out of latents.
 
     Attributes:
@@ -35,9 +36,9 @@ class LatentGenerator:
         self.card = card
         self.latent, self.classes = int(card.config["latent"]), tuple(card.classes)
 
+    @abstractmethod
     def draw(self, z: Tensor, y: Tensor) -> Tensor:
         """float32 (n, latent), (n, classes) -> (n, 1, 28, 28) in [0, 1]."""
-        raise NotImplementedError
 
     def generate(self, n: int, seed: int, label: Label = None, truncation: float = NO_TRUNCATION) -> np.ndarray:
         """uint8 (n, 28, 28); picture k depends on the seed and k only.

@@ -11,6 +11,7 @@ from gradio_client.exceptions import AppError
 
 from tasks.images import png_bytes
 from tasks.tabs import classification_digits as tab
+from tasks.tabs.picture import MAX_DRAWING
 from tests import hostile
 
 WHITE = np.full((280, 280), 255, np.uint8)
@@ -95,7 +96,7 @@ SENT = {
     "not base64": "data:image/png;base64,!!!",
     "not ASCII": "data:image/png;base64,\u00e9",
     "a text": data_url(b"This is a letter, not a picture."),
-    "too long": "data:image/png;base64," + "A" * (tab.MAX_DRAWING + 4),
+    "too long": "data:image/png;base64," + "A" * (MAX_DRAWING + 4),
     "1x1": data_url(png_bytes(np.zeros((1, 1), np.uint8))),
     "empty canvas": data_url(png_bytes(WHITE)),
 }

@@ -16,10 +16,9 @@ from tasks import compute, weights
 from tasks.images import ImageError, ImageLike
 from tasks.tabs import card, models
 from tasks.tabs.errors import answering, answering_json
-from tasks.tabs.picture import photo_input, picture_input
+from tasks.tabs.picture import decode_drawing, photo_input, picture_input
 
 HERE = Path(__file__).parent
-MAX_DRAWING = 500_000  # characters of a drawing's data URL; the pad's own are under 20,000
 
 TELL_PAD = "(r) => { document.dispatchEvent(new CustomEvent('digit-read', {detail: r})); }"
 TELL_PAD_OF_ERROR = (
@@ -38,7 +37,7 @@ def read_drawing(data_url: str) -> dict[str, Any]:
 
     Read upright only, as the pen may be moving; `look_inside` has the careful reading.
     """
-    return _read(_decode_data_url(data_url), upright=True)
+    return _read(decode_drawing(data_url), upright=True)
 
 
 @answering_json
@@ -96,16 +95,6 @@ def _answer(digit: np.ndarray, upright: bool = False) -> dict[str, Any]:
         "ms": round(ms(), 2),
         "device": compute.device_name(),
     }
-
-
-def _decode_data_url(data_url: str) -> bytes:
-    head, _, body = data_url.partition(",") if isinstance(data_url, str) else ("", "", "")
-    if not head.startswith("data:image/png;base64") or len(body) > MAX_DRAWING:
-        raise ImageError(f"A drawing is needed as a PNG data URL of at most {MAX_DRAWING:,} characters.")
-    try:
-        return base64.b64decode(body, validate=True)
-    except ValueError as error:  # binascii.Error is one
-        raise ImageError("The drawing's data URL is not valid base64.") from error
 
 
 def _base64(array: np.ndarray) -> str:

@@ -16,10 +16,10 @@ from tasks import compute, images, weights
 from tasks.images import ImageError
 from tasks.tabs import models, restorers
 from tasks.tabs.errors import answering_json
+from tasks.tabs.picture import decode_drawing
 
 HERE = Path(__file__).parent
 CANVAS = 280  # px
-MAX_DRAWING = 500_000  # characters of a drawing's data URL; the pad's own are under 20,000
 LEAD = (
     "<p class='lab-lead'>An autoencoder squeezes the picture into a small code and draws it again from that alone. "
     "Noise has no room in the code, strokes have. Does the digit reader of the first tab read the same before and "
@@ -42,7 +42,7 @@ def bring_back(asked: dict[str, Any]) -> dict[str, Any]:
         raise ImageError(f"Noise lies between 0 and 2 here; {str(sigma)[:20]} came.")
     if not isinstance(seed, int | float) or not math.isfinite(seed) or not 0 <= seed < 2**31:
         raise ImageError("The seed is a whole number from 0 up.")
-    figures, ms = the_way(ink.find_digit(decoded(drawing)), float(sigma), int(seed))
+    figures, ms = the_way(ink.find_digit(decode_drawing(drawing)), float(sigma), int(seed))
     shown = [{"title": title, "png": to_base64(picture), "text": text} for title, picture, text in figures]
     return {"figures": shown, "time": f"{ms:.1f} ms · {compute.device_name()}"}
 
@@ -104,17 +104,6 @@ def written_digit(seed: int) -> np.ndarray:
     lean = rng.uniform(-0.25, 0.25)
     matrix = np.array([[1, lean, -lean * CANVAS / 2], [0, 1, 0]], np.float32)
     return cv2.warpAffine(page, matrix, (CANVAS, CANVAS), borderValue=255)
-
-
-def decoded(data_url: str) -> bytes:
-    """Raises ImageError."""
-    head, _, body = data_url.partition(",") if isinstance(data_url, str) else ("", "", "")
-    if not head.startswith("data:image/png;base64") or len(body) > MAX_DRAWING:
-        raise ImageError(f"A drawing is needed as a PNG data URL of at most {MAX_DRAWING:,} characters.")
-    try:
-        return base64.b64decode(body, validate=True)
-    except ValueError as error:  # binascii.Error is one
-        raise ImageError("The drawing's data URL is not valid base64.") from error
 
 
 def to_base64(picture: np.ndarray) -> str:

@@ -1,19 +1,17 @@
 """The discriminator's side: draw a digit and see whether it passes for one that people wrote."""
 
-import base64
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
 from tasks import compute, weights
-from tasks.images import ImageError
 from tasks.tabs import generators, models
 from tasks.tabs.errors import answering_json
 from tasks.tabs.generators import class_of
+from tasks.tabs.picture import decode_drawing
 from tasks.tabs.widget import to_base64, widget
 
-MAX_DRAWING = 500_000  # characters of a drawing's data URL; the pad's own are under 20,000
 OPTIONS = "<option value=''>what the classifier reads</option>" + "".join(f"<option>{d}</option>" for d in range(10))
 
 
@@ -28,7 +26,7 @@ def judge_drawing(drawing: dict[str, Any]) -> dict[str, Any]:
 
     generator = generators.gan()
     url, label = (drawing.get("png"), drawing.get("label")) if isinstance(drawing, dict) else (None, None)
-    digit = ink.find_digit(decoded(url))
+    digit = ink.find_digit(decode_drawing(url))
     read = int(models.digit_classifier().classify_batch(digit[None], True)[0].argmax()) if label in (None, "") else None
     label = class_of(generator, label) if read is None else read
     return judged(generator, digit, label)
@@ -59,17 +57,6 @@ def share_below(quantiles: list[float] | None, score: float) -> float | None:
     if not quantiles:
         return None
     return round(float(np.interp(score, quantiles, np.linspace(0, 1, len(quantiles)))), 3)
-
-
-def decoded(url: Any) -> bytes:
-    """Raises ImageError."""
-    head, _, body = url.partition(",") if isinstance(url, str) else ("", "", "")
-    if not head.startswith("data:image/png;base64") or len(body) > MAX_DRAWING:
-        raise ImageError(f"A drawing is needed as a PNG data URL of at most {MAX_DRAWING:,} characters.")
-    try:
-        return base64.b64decode(body, validate=True)
-    except ValueError as error:  # binascii.Error is one
-        raise ImageError("The drawing's data URL is not valid base64.") from error
 
 
 def build_judge() -> None:

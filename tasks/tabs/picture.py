@@ -1,5 +1,6 @@
 """Picture input, and pictures to try, as every tab needs them."""
 
+import base64
 import importlib.util
 from abc import ABCMeta
 from html import escape
@@ -10,8 +11,10 @@ import gradio as gr
 from gradio_client import utils as client_utils
 
 from tasks import images
+from tasks.images import ImageError
 from tasks.tabs.errors import sentence
 
+MAX_DRAWING = 500_000  # characters of a drawing's data URL; the pads' own are under 20,000
 NOT_IN_BROWSERS = (b"II*\0", b"MM\0*", *(f"P{n}".encode() for n in range(1, 8)))
 """First bytes of TIFF and PPM, which are read here but which a page would show as a broken picture."""
 
@@ -119,3 +122,14 @@ def sample_pictures(samples: tuple[tuple[str, str], ...]) -> list[str]:
             if (Path(folder) / file).is_file():
                 found.append(str(Path(folder) / file))
     return found
+
+
+def decode_drawing(data_url: object) -> bytes:
+    """A drawing pad's PNG data URL -> the PNG's bytes. Raises ImageError: no such URL, too long, no base64."""
+    head, _, body = data_url.partition(",") if isinstance(data_url, str) else ("", "", "")
+    if not head.startswith("data:image/png;base64") or len(body) > MAX_DRAWING:
+        raise ImageError(f"A drawing is needed as a PNG data URL of at most {MAX_DRAWING:,} characters.")
+    try:
+        return base64.b64decode(body, validate=True)
+    except ValueError as error:  # binascii.Error is one
+        raise ImageError("The drawing's data URL is not valid base64.") from error
