@@ -224,19 +224,21 @@ from tasks import yolo, yolo_files
 
 calls = [lambda: yolo.load_engine(Path("missing.pt")), lambda: yolo_files.download("yolo11n")] * 2
 start = threading.Barrier(len(calls))
+said = []  # printed once all are done: lines of threads that print at the same time run into each other
 
 def use(call):
     start.wait()
     try:
         call()
     except Exception as error:
-        print(type(error).__name__, error, flush=True)
+        said.append(f"{type(error).__name__} {error}")
 
 threads = [threading.Thread(target=use, args=(call,)) for call in calls]
 for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
+print("\\n".join(said))
 """
 
 
