@@ -93,6 +93,8 @@ class DiffusionGenerator:
         self.classes = tuple(card.classes)
         self.channels, self.side = int(card.config["channels"]), int(card.config["side"])
         self.guidance = float(card.preprocess.get("guidance", 1.0))  # the one that measured best
+        first, last = card.preprocess.get("guided_times", (0, T - 1))
+        self.guided_times = range(first, last + 1)  # outside them guidance only narrows what is made
         self.alpha_bars = alpha_bars()
 
     @classmethod
@@ -146,11 +148,14 @@ class DiffusionGenerator:
             yield DiffusionStep(i + 1, len(times), t, float(self.alpha_bars[t]), to_numpy(x), to_numpy(x0), ms() / 1000)
 
     def predict(self, x: Tensor, t: int, labels: Tensor, guidance: float) -> Tensor:
-        """v at time t; guided: v_none + guidance (v_class - v_none)."""
+        """v at time t; guided: v_none + guidance (v_class - v_none).
+
+        Guidance acts in `guided_times` only (Kynkaanniemi et al. 2024, arXiv 2404.07724).
+        """
         n = len(x)
         time_step = torch.full((n,), t, device=x.device)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
-            if guidance == 1 or bool((labels == len(self.classes)).all()):
+            if guidance == 1 or t not in self.guided_times or bool((labels == len(self.classes)).all()):
                 v: Tensor = self.network(x, time_step, labels).float()
                 return v
             none = torch.full_like(labels, len(self.classes))

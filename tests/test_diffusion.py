@@ -155,6 +155,19 @@ def test_guidance(generator: DiffusionGenerator) -> None:
         torch.testing.assert_close(generator.predict(x, 300, labels, 0.0), without, atol=1e-5, rtol=1e-4)
 
 
+def test_guidance_acts_at_the_times_of_the_card(generator: DiffusionGenerator) -> None:
+    some = card()
+    some.preprocess["guided_times"] = [200, 600]
+    limited = DiffusionGenerator(generator.network, some)
+    limited.bf16 = False
+    x, labels = torch.randn(2, 1, 28, 28), torch.tensor([1, 2])
+    with torch.inference_mode():
+        for t, guided in ((199, False), (200, True), (600, True), (601, False)):
+            plain, strong = generator.predict(x, t, labels, 1.0), generator.predict(x, t, labels, 3.0)
+            assert torch.equal(limited.predict(x, t, labels, 3.0), strong if guided else plain)
+            assert not torch.equal(plain, strong)
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

@@ -57,7 +57,8 @@ def test_judge() -> None:
     network = nn.Sequential(nn.Conv2d(1, 8, 5), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
     real, test = digits.synthetic(300), digits.synthetic(200, seed=1)
     judge = Judge(Features(network), Brightness(), real, test)
-    assert 0 <= judge.floor < judge.ceiling
+    assert 0 <= judge.floor(200) < judge.floor(50) and judge.floor(200) < judge.ceiling
+    assert judge.floor(200) == judge.floor(1000)  # no more than there are test pictures
     same = judge(test.images, np.zeros(200, int))
     assert same.agreement == 1 and same.distance == pytest.approx(0, abs=1e-6) and same.n == 200
     assert same.precision == same.recall == 1

@@ -93,7 +93,7 @@ class Quality:
 
     agreement: float  # share of pictures in which the classifier sees the class that was asked for
     distance: float
-    floor: float  # training against test pictures
+    floor: float  # n training pictures against the test pictures
     ceiling: float  # blurred test pictures against test pictures
     precision: float
     recall: float
@@ -105,10 +105,14 @@ class Judge:
 
     def __init__(self, features: Features, classifier: Classifier, train_set: data.ImageSet, test: data.ImageSet):
         self.features, self.classifier = features, classifier
-        some = np.sort(np.random.default_rng(0).permutation(len(train_set))[: len(test)])
+        some = np.random.default_rng(0).permutation(len(train_set))[: len(test)]
         self.real = features(test.images)
-        self.floor = frechet_distance(features(train_set.images[some]), self.real)
+        self.train = features(train_set.images[some])
         self.ceiling = frechet_distance(features(blurred(test.images)), self.real)
+
+    def floor(self, n: int) -> float:
+        """What n training pictures score (as many as there are test pictures, at most): less with each picture more."""
+        return frechet_distance(self.train[:n], self.real)
 
     @classmethod
     def of(cls, dataset: str, train_set: data.ImageSet, test: data.ImageSet, folder: Path = weights.FOLDER) -> "Judge":
@@ -124,7 +128,7 @@ class Judge:
         precision, recall = precision_recall(self.real[:few], made[:few])
         distance = frechet_distance(made, self.real)
         agreement = float((seen == labels).mean())
-        return Quality(agreement, distance, self.floor, self.ceiling, precision, recall, len(images))
+        return Quality(agreement, distance, self.floor(len(made)), self.ceiling, precision, recall, len(images))
 
 
 def blurred(images: np.ndarray) -> np.ndarray:
