@@ -19,6 +19,7 @@ import torch
 
 from tasks import compute, text_to_image_files, text_to_image_hub
 from tasks.images import ImageError
+from tasks.networks.diffusion_unet import import_diffusers
 from tasks.text_to_image_preview import Colours, at_unit_scale, in_steps, own
 from tasks.weights import WeightsError
 
@@ -163,6 +164,7 @@ def check(prompt: Any, seed: Any, n_steps: Any, guidance: Any, size: Any) -> Non
 
 def _loaded(found: text_to_image_files.Pipeline, folder: Path) -> Any:
     """diffusers' pipeline, on the device, without its progress bar. Raises WeightsError."""
+    import_diffusers()
     import diffusers as d
     import transformers
     from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING as TEXT_TO_IMAGE

@@ -5,11 +5,30 @@ Folding (`pixel_unshuffle`) puts each 2 x 2 px into four channels: most of the w
 positions, which is what makes a small budget go far.
 """
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+_importing = threading.Lock()
+
+
+def import_diffusers() -> None:
+    """Once, by one thread at a time: it imports in circles, and two threads at once would see half of it.
+
+    Call it before anything else of diffusers that a visitor may be the first to use. It names what our networks and
+    samplers take, since diffusers imports each name only when it is asked for.
+    """
+    with _importing:
+        from diffusers import (  # noqa: F401
+            DDIMScheduler,
+            DDPMScheduler,
+            DPMSolverMultistepScheduler,
+            UNet2DModel,
+            UniPCMultistepScheduler,
+        )
 
 
 class DiffusionUNet(nn.Module):
@@ -37,6 +56,7 @@ class DiffusionUNet(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
+        import_diffusers()
         from diffusers import UNet2DModel
 
         self.side, self.fold, self.n_classes = side, fold, n_classes

@@ -1,7 +1,6 @@
 """Text to image: a sentence through any text-to-image pipeline of diffusers, every step seen as it is made."""
 
 import base64
-import contextlib
 import gc
 import json
 import threading
@@ -41,21 +40,11 @@ def pipeline(source: str) -> "TextToImage":
     from tasks.text_to_image import TextToImage
 
     with _lock:
-        _wait_for_diffusers()
         if not (_held and _held[0].source == source):
             _held.clear()  # before the next one takes its memory
             gc.collect()
             _held.append(TextToImage.load(source))
         return _held[0]
-
-
-def _wait_for_diffusers() -> None:
-    """Until the app's warm-up has imported diffusers: it imports in circles, and two threads at once break it."""
-    from tasks.tabs import models
-    from tasks.weights import WeightsError
-
-    with contextlib.suppress(WeightsError):  # its own tab says what is wrong with it
-        models.diffusion_generator("mnist")
 
 
 # -- before: what it would take -------------------------------------------------------------------------------------
