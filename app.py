@@ -30,6 +30,7 @@ from tasks.tabs import (
     gan,
     header,
     segmentation,
+    send,
     start,
     theme,
 )
@@ -57,7 +58,7 @@ def main() -> None:
     app.launch(
         theme=theme.THEME,
         css=theme.CSS,
-        head=theme.HEAD,
+        head=theme.HEAD + send.HEAD,
         footer_links=["api"],
         run_history=False,  # nobody's pictures are kept, not even in their own browser
         max_file_size="50mb",

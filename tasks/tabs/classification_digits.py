@@ -110,7 +110,8 @@ def build_digits() -> None:
         server_functions=[read_drawing, look_inside],
         elem_id="digit-pad",
     )
-    with gr.Accordion("Or a picture: upload, paste, or hold a digit on paper to the camera", open=False):
+    with gr.Accordion("Or a picture: upload, paste, or hold a digit on paper to the camera", open=False,
+                      elem_id="digit-picture-fold"):  # fmt: skip
         picture = photo_input("A digit on paper", (), elem_id="digit-picture", height=280)
         gr.HTML("<p class='lab-lead'>One digit, any pen, plain, ruled or squared paper; the answer appears above.</p>")
     reading = gr.JSON(visible=False)

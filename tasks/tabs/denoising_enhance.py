@@ -16,6 +16,7 @@ from tasks.tabs import restorers
 from tasks.tabs.errors import answering, answering_steps
 from tasks.tabs.picture import checked_photo_input, picture_input
 from tasks.tabs.restorers import said_html
+from tasks.tabs.send import send_to
 
 SAMPLES = (
     ("gradio", "media_assets/images/cheetah1.jpg"),
@@ -194,6 +195,7 @@ def _outputs(label: str, name: str) -> tuple[list[Any], gr.Button]:
     with gr.Column(scale=7, min_width=300):
         slider = gr.ImageSlider(label=label, format="png", interactive=False, max_height=520,
                                 buttons=["download", "fullscreen"], elem_id=f"{name}-slider")  # fmt: skip
+        send_to("photo", f"#{name}-slider img[src*=after]", "Send the result to…")
         said = gr.HTML(HINT, elem_id=f"{name}-said")
         with gr.Row():
             save = gr.DownloadButton("Save the result, PNG", interactive=False, elem_id=f"{name}-save")

@@ -17,6 +17,7 @@ from tasks.tabs import restorers
 from tasks.tabs.errors import answering, answering_steps
 from tasks.tabs.picture import checked_photo_input, picture_input, sample_pictures
 from tasks.tabs.restorers import said_html
+from tasks.tabs.send import send_to
 
 LEAD = (
     "<p class='lab-lead'>The network sees the noisy picture and a number, how strong the noise is, and answers with "
@@ -127,6 +128,7 @@ def build_photo() -> None:
         with gr.Column(scale=7, min_width=300):
             slider = gr.ImageSlider(label="Before and after", format="png", interactive=False, max_height=520,
                                     buttons=["download", "fullscreen"], elem_id="denoise-slider")  # fmt: skip
+            send_to("photo", "#denoise-slider img[src*=after]", "Send the result to…")
             removed = gr.Image(label="What was removed", format="png", interactive=False, height=260,
                                buttons=["download", "fullscreen"], elem_id="denoise-removed")  # fmt: skip
             save = gr.DownloadButton("Save the result, PNG", interactive=False, elem_id="denoise-save")

@@ -113,22 +113,12 @@ $('.file').addEventListener('change', async (event) => {
   const file = event.target.files[0];
   event.target.value = '';
   if (!file) return;
-  let answer = null;
-  try {
-    const bitmap = await createImageBitmap(file), scale = Math.min(1, 640 / Math.max(bitmap.width, bitmap.height));
-    const copy = document.createElement('canvas');
-    copy.width = Math.max(1, Math.round(bitmap.width * scale)); copy.height = Math.max(1, Math.round(bitmap.height * scale));
-    const context = copy.getContext('2d');
-    context.fillStyle = '#fff'; context.fillRect(0, 0, copy.width, copy.height);
-    context.drawImage(bitmap, 0, 0, copy.width, copy.height);
-    answer = await server.fit_picture({model: model.name, picture: copy.toDataURL('image/jpeg', .95)});
-  } catch (e) {
-    if (e.name === 'InvalidStateError' || e.name === 'EncodingError') {
-      return tell(`${file.name.slice(0, 40)} is no picture that the browser can open: PNG, JPEG, WebP or GIF would do.`, true);
-    }
-  }
-  take(answer);
+  const copy = await canvasOfFile(file, 640);
+  if (!copy) return tell(`${file.name.slice(0, 40)} is no picture that the browser can open: PNG, JPEG, WebP or GIF would do.`, true);
+  const kind = copy.width * copy.height > 64 * 64 ? 'image/jpeg' : 'image/png'; // a digit of another tab comes unchanged
+  take(await server.fit_picture({model: model.name, picture: copy.toDataURL(kind, .95)}).catch(() => null));
 });
+$('.file').dataset.listens = '';
 const chooser = $('.model');
 MODELS.forEach((m) => chooser.add(new Option(m.title, m.name)));
 chooser.hidden = MODELS.length < 2;

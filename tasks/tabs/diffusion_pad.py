@@ -7,6 +7,7 @@ The widget (diffusion_pad.html, .css, .js) draws, hides, reduces and adds noise 
 import base64
 import binascii
 import json
+import re
 import secrets
 from html import escape
 from pathlib import Path
@@ -23,7 +24,7 @@ from tasks.tabs.errors import answering_json
 HERE = Path(__file__).parent
 SHAPES = {"mnist": (28, 1), "cifar10": (32, 3)}  # side, channels
 MAX_UPLOAD = 2_000_000  # characters of a data URL; the page sends at most 640 px
-JPEG = "data:image/jpeg;base64,"
+URL = re.compile("data:image/(jpeg|png);base64,")
 UNIT = 4096  # the page's int16 to the unit
 STEPS = 10
 
@@ -43,13 +44,14 @@ def make_picture(request: dict[str, Any]) -> dict[str, Any]:
 
 @answering_json
 def fit_picture(request: dict[str, Any]) -> dict[str, Any]:
-    """An uploaded picture ("picture": JPEG data URL) at the network's size: {"picture": base64 of bytes, "said"}."""
+    """An uploaded picture ("picture": JPEG or PNG data URL) at the network's size: {"picture": base64, "said"}."""
     from tasks import images
 
     name, url = model_of(request), request.get("picture")
-    if not isinstance(url, str) or not url.startswith(JPEG) or len(url) > MAX_UPLOAD:
-        raise ImageError(f"A picture is needed as a JPEG data URL of at most {MAX_UPLOAD:,} characters.")
-    data = _bytes(url[len(JPEG) :])
+    head = URL.match(url) if isinstance(url, str) and len(url) <= MAX_UPLOAD else None
+    if head is None:
+        raise ImageError(f"A picture is needed as a JPEG or PNG data URL of at most {MAX_UPLOAD:,} characters.")
+    data = _bytes(url[head.end() :])
     if name == "mnist":
         from tasks import ink
 

@@ -153,6 +153,7 @@ function show(answer) {
   last = answer;
   delete frame.dataset.inside;
   const probabilities = answer?.probabilities;
+  $('send-to').disabled = !probabilities;
   const order = probabilities ? [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a]) : [];
   bars.forEach((row, d) => {
     row.classList.toggle('top', d === order[0]);

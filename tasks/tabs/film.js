@@ -41,7 +41,51 @@ function show(i) {
   scrub.setAttribute('aria-valuetext', frame.title);
   back.disabled = at === 0; on.disabled = at === frames.length - 1;
   film.classList.add('filled');
+  pick(picked.panel, picked.k);
 }
+
+// -- the picture that is sent elsewhere: clicked, or chosen by the arrow keys ------------------------------------------------
+const marks = canvases.map((canvas) => {
+  const mark = document.createElement('i');
+  mark.className = 'picked'; mark.hidden = true;
+  canvas.after(mark);
+  return mark;
+});
+let picked = {panel: Number(film.dataset.picked), k: 0};
+function pick(panel, k) {
+  const {shape: [n]} = frames[at].panels[panel];
+  picked = {panel, k: Math.max(0, Math.min(n - 1, k))};
+  mark();
+}
+function mark() {
+  const panels = frames[at].panels, {panel, k} = picked, {shape: [n, h, w]} = panels[panel], across = Math.ceil(Math.sqrt(n));
+  const [width, height] = [canvases[panel].width, canvases[panel].height], side = Math.max(width, height) / 100;
+  const x = (k % across) * (w + GAP) - width / 2, y = Math.floor(k / across) * (h + GAP) - height / 2;
+  const place = {left: `${50 + x / side}%`, top: `${50 + y / side}%`, width: `${w / side}%`, height: `${h / side}%`};
+  Object.assign(marks[panel].style, place);
+  marks.forEach((m, i) => { m.hidden = running || i !== panel || panels.length * n === 1; });
+}
+canvases.forEach((canvas, panel) => {
+  canvas.addEventListener('click', ({offsetX, offsetY}) => {
+    if (running || !frames.length) return;
+    const {shape: [n, h, w]} = frames[at].panels[panel], scale = canvas.width / canvas.clientWidth;
+    const row = Math.floor(offsetY * scale / (h + GAP)), column = Math.floor(offsetX * scale / (w + GAP));
+    pick(panel, row * Math.ceil(Math.sqrt(n)) + column);
+  });
+  canvas.addEventListener('keydown', (event) => {
+    if (running || !frames.length) return;
+    const across = Math.ceil(Math.sqrt(frames[at].panels[panel].shape[0]));
+    const by = {ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across, Enter: 0}[event.key];
+    if (by === undefined) return;
+    event.preventDefault();
+    pick(panel, (picked.panel === panel ? picked.k : 0) + by);
+  });
+});
+$('send-to').source = () => {
+  const {shape: [, h, w, c], data} = frames[at].panels[picked.panel], picture = document.createElement('canvas');
+  draw(picture, {shape: [1, h, w, c], data: data.subarray(picked.k * h * w * c)});
+  return {picture, kind: c === 1 && h === 28 ? 'digit' : 'photo'};
+};
 
 // -- playing -------------------------------------------------------------------------------------------------------
 function pause() {

@@ -83,7 +83,9 @@ def film_save(request: dict[str, Any]) -> dict[str, Any]:
     return {"url": f"data:{mime};base64,{base64.b64encode(data).decode()}", "name": name}
 
 
-def film(panels: Sequence[str], elem_id: str, hint: str, chart: str = "", wide: bool = False) -> gr.HTML:
+def film(
+    panels: Sequence[str], elem_id: str, hint: str, chart: str = "", wide: bool = False, picked: int = 0
+) -> gr.HTML:
     """A player; an event whose output it is gives it {"run", "total"} and so starts it.
 
     Args:
@@ -91,9 +93,11 @@ def film(panels: Sequence[str], elem_id: str, hint: str, chart: str = "", wide: 
         hint: shown while there is nothing else.
         chart: an SVG below, with one `<circle class='dot'>` for each of a frame's dots.
         wide: panels take all the width there is.
+        picked: the panel whose first picture is sent to other tabs until the visitor picks another.
     """
     figures = "".join(
-        f"<figure><div class='screen'><canvas width='29' height='29' role='img' aria-label='{_plain(title)}'></canvas>"
+        f"<figure><div class='screen'><canvas width='29' height='29' tabindex='0' role='img' "
+        f"aria-label='{_plain(title)}; arrow keys pick a picture'></canvas>"
         f"</div><figcaption>{title}</figcaption></figure>"
         for title in panels
     )
@@ -102,7 +106,7 @@ def film(panels: Sequence[str], elem_id: str, hint: str, chart: str = "", wide: 
         page.replace("<!-- panels -->", figures).replace("<!-- hint -->", escape(hint)).replace("<!-- chart -->", chart)
     )
     return gr.HTML(
-        html_template=page.replace("class='film'", f"class='film{' wide' if wide else ''}'"),
+        html_template=page.replace("class='film'", f"class='film{' wide' if wide else ''}' data-picked='{picked}'"),
         css_template=(HERE / "film.css").read_text(encoding="utf-8"),
         js_on_load=(HERE / "film.js").read_text(encoding="utf-8"),
         server_functions=[film_next, film_stop, film_save],

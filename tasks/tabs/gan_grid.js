@@ -47,7 +47,7 @@ function showPins() {
     $(`.about-${which}`).textContent = digit ? `a ${digit.label}` + (digit.score == null ? ', from a file' : `, ${percent(digit.score)} real`) : 'not chosen';
   }
   $('.walk').disabled = $('.swap').disabled = !(pins.a && pins.b);
-  $('.morph').disabled = $('.json').disabled = $('.read').disabled = !pins.a;
+  $('.morph').disabled = $('.json').disabled = $('send-to').disabled = !pins.a;
   if (made) marks();
 }
 function ask(what) { props.value = what; trigger('submit'); }
@@ -57,10 +57,6 @@ function walk() { ask({kind: 'walk', a: sent(pins.a), b: sent(pins.b)}); }
 $('.walk').addEventListener('click', walk);
 $('.swap').addEventListener('click', () => { pins = {a: pins.b, b: pins.a}; showPins(); walk(); });
 $('.morph').addEventListener('click', () => ask({kind: 'morph', a: sent(pins.a), to: $('.to').value}));
-$('.read').addEventListener('click', async () => {
-  const wrong = await sendToClassifier(pins.a.pixels);
-  if (wrong) $('.said').textContent = wrong;
-});
 $('.sort').addEventListener('change', show);
 $('.png').addEventListener('click', () => {
   const canvas = document.createElement('canvas'), pixels = new Uint8Array(made.pixels.length);

@@ -1,6 +1,6 @@
 // The digit follows the pointer: one request in flight, the newest place is asked for next.
 const plane = $('.plane'), spot = $('.spot'), from = $('.from'), other = $('.other'), mix = $('.mix');
-let x = 0, y = 0, seed = 0, busy = false, wanted = 0, mapWanted = false, started = false, now = null;
+let x = 0, y = 0, seed = 0, busy = false, wanted = 0, mapWanted = false, started = false;
 const latencies = [];
 from.value = '3'; other.value = '8';
 
@@ -23,8 +23,8 @@ async function ask() {
   if (answer && !answer.error) requestAnimationFrame(() => timed(performance.now() - since, answer));
   else $('.status').textContent = answer ? answer.error : 'The server does not answer.';
   if (answer?.digit) {
-    now = bytes(answer.digit);
-    draw($('.digit-now'), now);
+    draw($('.digit-now'), bytes(answer.digit));
+    $('send-to').disabled = false;
     $('.status').textContent = `The discriminator: ${percent(answer.score)} real`;
   }
   if (mapWanted && !wanted && answer && !answer.error) {
@@ -59,10 +59,6 @@ $('.seed').addEventListener('click', () => {
   seed = Math.floor(Math.random() * 1e6);
   $('.seed-said').textContent = `seed ${seed}`;
   want(true);
-});
-$('.read').addEventListener('click', async () => {
-  const wrong = now ? await sendToClassifier(now) : '';
-  if (wrong) $('.status').textContent = wrong;
 });
 $('.png').addEventListener('click', () => save(`gan-${from.value}-seed${seed}.png`, $('.digit-now').toDataURL('image/png')));
 new IntersectionObserver(([seen]) => { // the first digit is made when the tab is looked at, not when the page opens

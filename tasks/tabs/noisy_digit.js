@@ -1,13 +1,13 @@
 // The drawing goes to the server as a PNG, one request in flight; what comes back replaces the pictures in place.
 const $ = (selector) => element.querySelector(selector);
-const pad = $('.pad'), ink = pad.getContext('2d'), way = $('.way');
-let pen = null, empty = true, asking = false, again = false;
+const pad = $('.pad'), ink = pad.getContext('2d'), way = $('.way'), file = $('input[type=file]');
+let pen = null, empty = true, given = null, asking = false, again = false; // given: a digit's picture, until it is drawn on
 
 function clear() {
   ink.fillStyle = '#fff';
   ink.fillRect(0, 0, pad.width, pad.height);
   ink.lineWidth = 22; ink.lineCap = ink.lineJoin = 'round'; ink.strokeStyle = '#000';
-  empty = true;
+  empty = true; given = null; $('send-to').hidden = true;
 }
 function at(event) {
   const box = pad.getBoundingClientRect();
@@ -32,6 +32,7 @@ function show(answer) {
     figure.querySelector('span').textContent = given.text;
   });
   $('.time').textContent = answer.time;
+  $('send-to').hidden = false;
 }
 async function ask() {
   if (empty) return;
@@ -40,7 +41,7 @@ async function ask() {
   do {
     again = false;
     let answer = null;
-    const asked = {drawing: pad.toDataURL('image/png'), sigma: Number($('.sigma').value), seed: Number($('.seed').value)};
+    const asked = {drawing: given || pad.toDataURL('image/png'), sigma: Number($('.sigma').value), seed: Number($('.seed').value)};
     try { answer = await server.bring_back(asked); }
     catch (error) { /* told by show */ }
     if (!empty) show(answer);
@@ -54,7 +55,7 @@ pad.addEventListener('pointermove', (event) => {
   if (!pen) return;
   const to = at(event);
   ink.beginPath(); ink.moveTo(...pen); ink.lineTo(...to); ink.stroke();
-  pen = to; empty = false; ask();
+  pen = to; empty = false; given = null; ask();
 });
 for (const end of ['pointerup', 'pointercancel']) pad.addEventListener(end, () => { pen = null; ask(); });
 $('.clear').addEventListener('click', () => {
@@ -66,6 +67,15 @@ $('.write').addEventListener('click', async () => {
   image.onload = () => { clear(); ink.drawImage(image, 0, 0); empty = false; ask(); };
   image.src = 'data:image/png;base64,' + written.png;
 });
+$('.load').addEventListener('click', () => file.click());
+file.addEventListener('change', async () => {
+  if (!file.files.length) return;
+  clear();
+  given = await fileOnPad(file.files[0], pad);
+  file.value = '';
+  if (given) { empty = false; ask(); } else $('.hint').textContent = NO_PICTURE;
+});
+file.dataset.listens = '';
 $('.sigma').addEventListener('input', () => { $('output').textContent = Number($('.sigma').value).toFixed(2); ask(); });
 $('.seed').addEventListener('change', ask);
 clear();

@@ -13,6 +13,7 @@ from gradio_client import utils as client_utils
 from tasks import images
 from tasks.images import ImageError
 from tasks.tabs.errors import sentence
+from tasks.tabs.send import send_to
 
 MAX_DRAWING = 500_000  # characters of a drawing's data URL; the pads' own are under 20,000
 NOT_IN_BROWSERS = (b"II*\0", b"MM\0*", *(f"P{n}".encode() for n in range(1, 8)))
@@ -44,6 +45,7 @@ def checked_photo_input(
     """
     picture = _photo(label, elem_id, height)
     trouble = gr.HTML(visible=False, elem_id=f"{elem_id}-trouble")
+    send_to("photo", f"#{elem_id} img")
     _offer(samples, picture)
     good = gr.State(None)
     picture.change(

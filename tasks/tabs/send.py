@@ -1,16 +1,16 @@
-"""Send to: what one tab made becomes the input of another. The page's side is send.js.
+"""Send to: any picture of the page becomes the input of another tab, as if the visitor had uploaded it there.
 
-A widget that wants it gives `SERVER_FUNCTIONS` to its server functions and puts `script()` before its own script; then
-`sendToClassifier(pixels)` is there.
+send.js, which the page's head carries, knows the tabs and defines the menu, `<send-to>`. A widget puts one beside its
+picture in its own HTML; `send_to` puts one beside a gradio component.
 """
 
 from pathlib import Path
 
-from tasks.tabs.classification_digits import look_inside
+import gradio as gr
 
-SERVER_FUNCTIONS = (look_inside,)
+HEAD = "<script>" + (Path(__file__).parent / "send.js").read_text(encoding="utf-8") + "</script>"
 
 
-def script() -> str:
-    """The JavaScript functions."""
-    return (Path(__file__).parent / "send.js").read_text(encoding="utf-8")
+def send_to(kind: str, of: str, label: str = "Send to…") -> gr.HTML:
+    """A menu of the tabs that take a "digit" or a "photo"; `of`: the picture's CSS selector."""
+    return gr.HTML(f'<send-to kind="{kind}" of="{of}" label="{label}"></send-to>', padding=False)

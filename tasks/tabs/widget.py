@@ -1,4 +1,4 @@
-"""The generators' widgets: HTML, style and script of a name, on the shared digits.js and send.js; arrays as base64."""
+"""The generators' widgets: HTML, style and script of a name, on the shared digits.js; arrays as base64."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -7,8 +7,6 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
-
-from tasks.tabs.send import SERVER_FUNCTIONS, script
 
 HERE = Path(__file__).parent
 
@@ -22,8 +20,8 @@ def widget(name: str, functions: Sequence[Callable[..., Any]], **marks: str) -> 
     return gr.HTML(
         html_template=page,
         css_template=(HERE / "gan_widgets.css").read_text(encoding="utf-8"),
-        js_on_load="\n".join([script(), *own]),
-        server_functions=[*functions, *SERVER_FUNCTIONS],
+        js_on_load="\n".join(own),
+        server_functions=list(functions),
         elem_id=name.replace("_", "-"),
     )
 

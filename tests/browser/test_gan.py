@@ -114,13 +114,3 @@ def test_narrow_page_does_not_overflow(open_page: OpenPage) -> None:
     page = gan_tab(open_page(width=390, theme="dark"))
     generate(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-
-
-def test_a_made_digit_is_sent_to_the_classifier(open_page: OpenPage) -> None:
-    page = gan_tab(open_page())
-    generate(page)
-    page.locator("#gan-grid .digit").nth(1).click()
-    page.locator("#gan-grid .read").click()
-    expect(page.locator("#digit-pad .best")).to_be_visible()
-    expect(page.locator("#digit-pad .best")).to_have_text(re.compile("[0-9]"))
-    assert page.problems == []  # type: ignore[attr-defined]

@@ -1,0 +1,127 @@
+""" "Send to": what a tab made or shows becomes the input of another, as the other tab then says."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tasks import weights
+from tests import hostile
+from tests.browser.conftest import OpenPage
+
+NEEDED = ("gan", "digits", "autoencoder", "diffusion_mnist", "photos", "enhancer")
+pytestmark = pytest.mark.skipif(
+    not all((weights.FOLDER / f"{name}.json").is_file() for name in NEEDED), reason="not all weights are here"
+)
+SLOW = 120_000  # ms, for a photo on two busy cores
+
+
+def open_tab(page: Page, *names: str) -> None:
+    for name in names:
+        tab = page.locator(f"button[role=tab]:visible:text-is('{name}')")
+        if not tab.count():  # a phone keeps what does not fit in a menu
+            page.locator(".overflow-menu:visible > button").first.click()
+            tab = page.locator(f".overflow-dropdown button:visible:text-is('{name}')")
+        tab.first.click()
+
+
+def send(page: Page, menu: str, target: str) -> None:
+    page.locator(f"{menu} .open").click()
+    page.get_by_role("menuitem", name=target).click()
+
+
+def picture_of(page: Page, canvas: str) -> list[int]:
+    """A canvas's red values."""
+    values: list[int] = page.eval_on_selector(
+        canvas,
+        "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].filter((_, i) => i % 4 === 0)",
+    )
+    return values
+
+
+def made_digit(page: Page) -> list[int]:
+    """A seven by the GAN, pinned as A; its pixels."""
+    open_tab(page, "GAN")
+    page.locator("#gan-go").click()
+    page.locator("#gan-grid .digit").nth(7).click()
+    return picture_of(page, "#gan-grid canvas.a")
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
+def test_a_made_digit_goes_everywhere_unchanged(open_page: OpenPage, width: int, theme: str) -> None:
+    page = open_page(width=width, theme=theme)
+    digit = made_digit(page)
+    assert len(digit) == 784 and max(digit) > 200
+    send(page, "#gan-grid send-to", "Digit classifier")
+    expect(page.locator("#digit-pad .best")).to_have_text("7")
+    assert picture_of(page, "#digit-pad .seen") == digit
+    send(page, "#digit-pad send-to", "Diffusion: inpaint")  # and on from there
+    expect(page.locator("#inpaint-pad .frame")).to_have_class(re.compile("drawn"))
+    assert picture_of(page, "#inpaint-pad .ink") == digit
+    open_tab(page, "GAN", "Generate and walk")
+    send(page, "#gan-grid send-to", "Denoising: noisy digits")
+    expect(page.locator("#noisy-digit figure").first).to_contain_text("read as 7")
+    open_tab(page, "GAN", "Generate and walk")
+    send(page, "#gan-grid send-to", "GAN: the discriminator")
+    expect(page.locator("#gan-judge .said")).to_contain_text("The given digit, as a 7")
+    assert picture_of(page, "#gan-judge .seen") == digit
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.problems == []  # type: ignore[attr-defined]
+
+
+def test_the_picture_that_is_clicked_in_a_film_is_sent_by_keyboard(open_page: OpenPage) -> None:
+    page = open_page()
+    open_tab(page, "Compare")
+    page.locator("#compare-go").click()
+    expect(page.locator("#compare-film .save")).to_be_visible(timeout=SLOW)
+    frame = page.locator("#compare-film .picked:visible")
+    expect(frame).to_have_count(1)  # the first one is framed
+    box = page.locator("#compare-film canvas").nth(1).bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 0.9 * box["width"], box["y"] + 0.1 * box["height"])  # the VAE's fifth of twenty: a 4
+    expect(frame).to_have_count(1)
+    page.keyboard.press("ArrowRight")  # and the next: a 5
+    opener = page.locator("#compare-film send-to .open")
+    opener.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("menuitem", name="Digit classifier")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("menuitem")).to_have_count(0)
+    expect(opener).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(page.locator("#digit-pad .best")).to_have_text("5")
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1280, "dark"), (390, "light")])
+def test_a_photo_goes_from_tab_to_tab(open_page: OpenPage, tmp_path: Path, width: int, theme: str) -> None:
+    page = open_page(width=width, theme=theme)
+    open_tab(page, "Denoising", "Enlarge")
+    page.locator("#enlarge-picture input[type=file]").set_input_files(str(hostile.good_png(tmp_path)))
+    expect(page.locator("#enlarge-said")).to_contain_text("Enlarged 3 times", timeout=SLOW)
+    after = page.locator("#enlarge-slider img[src*=after]")
+    size = after.evaluate("i => [i.naturalWidth, i.naturalHeight]")
+    menus = page.locator("send-to:visible")
+    expect(menus).to_have_count(2)  # of the input, of the result
+    menus.nth(1).locator(".open").click()
+    page.get_by_role("menuitem", name="Photo classifier").click()
+    sent = page.locator("#photo-picture img")
+    assert sent.evaluate("async i => { await i.decode(); return [i.naturalWidth, i.naturalHeight]; }") == size
+    expect(page.locator("#photo-answer li")).to_have_count(5, timeout=SLOW)
+    page.locator("send-to:visible .open").first.click()  # and on, from the photo classifier's own picture
+    expect(page.get_by_role("menuitem", name="Photo classifier")).to_have_count(0)  # it is there already
+    page.get_by_role("menuitem", name="Detection").click()
+    expect(page.locator("#detect-picture img")).to_be_visible()
+    expect(page.locator("#detect-said")).to_contain_text("found", timeout=SLOW)
+    assert page.problems == []  # type: ignore[attr-defined]
+
+
+def test_an_empty_input_has_nothing_to_send(open_page: OpenPage) -> None:
+    page = open_page()
+    open_tab(page, "Classification", "Photos")
+    page.locator("send-to:visible .open").click()
+    expect(page.locator("send-to:visible .said")).to_have_text("There is no picture yet.")
+    expect(page.get_by_role("menuitem")).to_have_count(0)
