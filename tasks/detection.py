@@ -78,7 +78,7 @@ class Detector:
     """Finds the objects of its classes in a picture.
 
     Attributes:
-        sizes: px of the longer side that the network may be given.
+        sizes: px of the longer side that the network may be given; an export for one size is cut to smaller ones.
         needs_nms: False for networks that give final boxes, which have no IoU threshold.
         card: None for networks that were not trained here.
     """
@@ -87,7 +87,9 @@ class Detector:
         self.name, self.engine, self.card = name, engine, card
         self.class_names = engine.class_names
         self.needs_nms = not engine.end2end
-        self.sizes = (engine.fixed_size,) if engine.fixed_size else yolo.SIZES
+        own = engine.fixed_size
+        smaller = () if own is None or engine.needs_square else tuple(size for size in yolo.SIZES if size < own)
+        self.sizes = yolo.SIZES if own is None else (*smaller, own)
         self.default_size = int(card.preprocess["size"]) if card is not None else self.sizes[-1]
 
     @classmethod

@@ -32,8 +32,8 @@ class Engine(Protocol):
 
     class_names: tuple[str, ...]
     end2end: bool  # gives final boxes (YOLOv10, YOLO26): no non-maximum suppression, no IoU threshold
-    fixed_size: int | None  # px of the longer side, where the file takes no other
-    needs_square: bool  # takes no rectangle
+    fixed_size: int | None  # px of the sides that the file was exported for; None: takes any
+    needs_square: bool  # takes nothing but that square; else it is cut to smaller sides
     title: str  # "OpenVINO" or "PyTorch"
 
     def prepare(self, height: int, width: int) -> float:

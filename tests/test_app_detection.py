@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
 from PIL import Image
 
 from tasks import compute
@@ -210,6 +212,26 @@ def test_the_endpoint(model: Pretender) -> None:
     answer = pictures.detect_objects(hostile.scene(), "own")
     assert answer["counts"] == {"square": 1} and answer["boxes"][0]["class"] == "square"
     assert set(answer["speed_ms"]) == {"preprocess", "inference", "postprocess"}
+
+
+def test_endpoints_for_pictures_and_videos(app_url: str, tmp_path: Path) -> None:
+    """As another program calls them: a sheet of digits and a clip of it, then what cannot be used."""
+    from tasks.tabs import detection_samples
+
+    client = Client(app_url, verbose=False)
+    sheet = tmp_path / "sheet.png"
+    Image.fromarray(detection_samples.sheet_of_digits()).save(sheet)
+    found = client.predict(handle_file(sheet), "digits", 0.4, 0.7, 416, api_name="/detect_objects")
+    assert len(found["boxes"]) >= 10 and set(found["counts"]) <= set("0123456789")
+    for clip, model in detection_samples.clip_of_digits():
+        video, about = client.predict(handle_file(clip), model, 0.4, 0.7, 320, api_name="/detect_video")
+    assert Path(video).suffix in (".mp4", ".webm") and about["frames"] == 60
+    assert sum(about["unique"].values()) >= 10 and about["counts"]
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(AppError, match="not a video"):
+        client.predict(handle_file(tmp_path / "text.mp4"), "digits", 0.4, 0.7, 320, api_name="/detect_video")
+    with pytest.raises(AppError, match="no detector"):
+        client.predict(handle_file(sheet), "yolo99", 0.4, 0.7, 320, api_name="/detect_objects")
 
 
 def test_csv_defuses_formulas() -> None:

@@ -124,6 +124,13 @@ def test_without_the_bars_of_the_square(coco: Detector, bus: np.ndarray) -> None
     np.testing.assert_allclose(a, b, atol=20)
 
 
+def test_an_export_for_one_size_takes_smaller_ones(coco: Detector, bus: np.ndarray) -> None:
+    assert coco.sizes == (320, 416, 640) and coco.default_size == 640
+    for size in (320, 416):
+        found = coco.detect_array(bus, 0.5, size=size)
+        assert found.counts()["bus"] == 1 and found.counts()["person"] >= 2
+
+
 class Candidates:
     """An engine that is sure of `n` of its 40 places."""
 
@@ -268,7 +275,7 @@ def test_an_export_for_squares_takes_rectangles(random_pt: Path, tmp_path: Path)
     made = YOLO(str(file), task="detect").export(format="openvino", dynamic=False, imgsz=320, verbose=False)
     square, exact = yolo.OpenVinoEngine(Path(made)), yolo.TorchEngine(yolo_files.read_checkpoint(random_pt))
     assert square.fixed_size == 320 and not square.needs_square
-    for shape in ((320, 320), (224, 320), (320, 32)):
+    for shape in ((320, 320), (224, 224), (224, 320), (320, 32)):
         picture = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
         np.testing.assert_allclose(square.infer(picture), exact.infer(picture), atol=0.3, rtol=0.02)  # px
 

@@ -259,6 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data-yaml", type=Path, help="the data set to fine-tune on, in YOLO's format")
     parser.add_argument("--epochs", type=int, default=10, help="of fine-tuning")
     parser.add_argument("--imgsz", type=int, default=640, help="px, of fine-tuning")
+    parser.add_argument("--batch", type=int, default=16, help="pictures, of fine-tuning; few pictures want a small one")
     args = parser.parse_args(arguments)
     if args.init or args.data_yaml:
         from train import fine_tune
@@ -266,7 +267,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not (args.init and args.data_yaml):
             parser.error("fine-tuning needs both --init and --data-yaml")
         try:
-            best = fine_tune.fine_tune(args.init, args.data_yaml, Path("runs"), args.epochs, args.imgsz, args.seed)
+            best = fine_tune.fine_tune(
+                args.init, args.data_yaml, Path("runs"), args.epochs, args.imgsz, args.seed, args.batch
+            )
         except fine_tune.FineTuneError as error:
             parser.exit(1, f"{error}\n")
         print(best)

@@ -29,6 +29,8 @@ def fine_tune(
         init: weights (`.pt`), an architecture (`.yaml`: random weights), or a name that ultralytics downloads.
         data_yaml: train, val and names as ultralytics defines them; a relative `path` is taken from the file's folder.
         imgsz: px, a multiple of 32.
+        batch: pictures a step; ultralytics warms up for 100 steps at least, which few pictures in large batches never
+            leave.
         fraction: share of the training pictures that is used.
     Raises:
         FineTuneError: the weights cannot be had; the data set's file is missing, broken or names folders without

@@ -99,7 +99,7 @@ def build_compare() -> None:
                 halt = gr.Button("Stop")
     table = gr.HTML(HINT, elem_id="compare-table")
     gallery = gr.Gallery(label="What each found", format="png", columns=2, height="auto", object_fit="contain",
-                         interactive=False)  # fmt: skip
+                         interactive=False, elem_id="compare-gallery", elem_classes="lab-gallery")  # fmt: skip
     running = start.click(answering_steps(compare), [picture, chosen, confidence], [gallery, table],
                           show_progress_on=table, show_progress="minimal", concurrency_id="downloads",
                           api_visibility="private")  # fmt: skip

@@ -14,7 +14,7 @@ import numpy as np
 
 from tasks import compute, images
 from tasks.images import ImageError, ImageLike
-from tasks.tabs import detectors
+from tasks.tabs import detection_samples, detectors
 from tasks.tabs.errors import answering, sentence
 from tasks.tabs.picture import checked_photo_input, picture_input
 
@@ -46,7 +46,7 @@ def find(picture: ImageLike, name: str, confidence: float, iou: float, size: int
     shown = annotate.draw(rgb, found)
     rows = [[row[column] for column in Columns] for row in found.rows()]
     settings = {"model": name, "confidence": confidence, "iou": iou, "size": size}
-    return for_page(shown), result_html(found, settings, rgb.shape[:2]), rows
+    return for_page(shown), result_html(found, settings, rgb.shape[:2], digits=name == detectors.BUNDLED), rows
 
 
 def find_in_all(files: list[str] | None, name: str, confidence: float, iou: float, size: int) -> tuple[Any, str]:
@@ -119,8 +119,8 @@ def _link(name: str, kind: str, text: str, label: str) -> str:
     return f"<a download='{name}' href='data:{kind};charset=utf-8,{quote(text)}'>{label}</a>"
 
 
-def result_html(found: Any, settings: dict[str, Any], size_hw: tuple[int, int]) -> str:
-    """Counts per class, times, and the boxes as files."""
+def result_html(found: Any, settings: dict[str, Any], size_hw: tuple[int, int], digits: bool = False) -> str:
+    """Counts per class, times, and the boxes as files; `digits`: the bundled network looked, which knows no others."""
     counts = "".join(f"<tr><td>{escape(kind)}</td><td class='num'>{n}</td></tr>" for kind, n in found.counts().items())
     table = (
         f"<table><thead><tr><th>class</th><th>count</th></tr></thead><tbody>{counts}</tbody></table>" if counts else ""
@@ -134,6 +134,8 @@ def result_html(found: Any, settings: dict[str, Any], size_hw: tuple[int, int]) 
         _link("detections.csv", "text/csv", to_csv(found.rows(), Columns), "CSV"),
     ))  # fmt: skip
     said = f"{len(found)} found" if len(found) else "Nothing found; a lower confidence shows what was nearly found"
+    if digits and not len(found):
+        said += ". This network knows handwritten digits only; those named COCO find people, cars, animals and more"
     return (
         f"<div class='lab-card' aria-live='polite'><p><b>{said}.</b></p>{table}"
         f"<p class='lab-lead'>{speed} · {compute.device_name()} · {files}</p></div>"
@@ -145,9 +147,9 @@ def settings_row() -> list[Any]:
     offered = detectors.choices()
     with gr.Row():
         model = gr.Dropdown([(str(c["title"]), str(c["name"])) for c in offered], value=str(offered[0]["name"]),
-                            label="Model", filterable=False, scale=2, min_width=300)  # fmt: skip
-        confidence = gr.Slider(0.05, 0.95, 0.25, step=0.05, label="Confidence", min_width=160)
-        iou = gr.Slider(0.1, 0.95, 0.7, step=0.05, label="Overlap (IoU)", min_width=160)
+                            label="Model", filterable=False, scale=2, min_width=280)  # fmt: skip
+        confidence = gr.Slider(0.05, 0.95, 0.25, step=0.05, label="Confidence", min_width=190)
+        iou = gr.Slider(0.1, 0.95, 0.7, step=0.05, label="Overlap, IoU", min_width=190)
         size = gr.Dropdown([320, 416, 640], value=640, label="Input size, px", filterable=False, min_width=120)
     return [model, confidence, iou, size]
 
@@ -156,7 +158,8 @@ def build_pictures() -> None:
     settings = settings_row()
     with gr.Row():
         with gr.Column(scale=4, min_width=300):
-            _, picture = checked_photo_input("A picture", SAMPLES, elem_id="detect-picture")
+            shown, picture = checked_photo_input("A picture", SAMPLES, elem_id="detect-picture")
+            detection_samples.offer_digits(shown, settings[0])
         with gr.Column(scale=6, min_width=300):
             boxes = gr.Image(label="What was found", format="png", interactive=False, elem_id="detect-boxes",
                              buttons=["download", "fullscreen"], height=420)  # fmt: skip
@@ -164,9 +167,11 @@ def build_pictures() -> None:
     with gr.Accordion("All boxes as a table", open=False):
         table = gr.Dataframe(headers=list(Columns), interactive=False, label="Boxes, in pixels")
     with gr.Accordion("Several pictures at once", open=False):
-        files = gr.File(file_count="multiple", file_types=["image"], label=f"Up to {MAX_PICTURES} pictures")
-        gallery = gr.Gallery(label="What was found", format="png", columns=2, height="auto", object_fit="contain",
-                             interactive=False)  # fmt: skip
+        files = gr.File(file_count="multiple", file_types=["image"], label=f"Up to {MAX_PICTURES} pictures", height=180,
+                        elem_id="detect-files")  # fmt: skip
+        gallery = gr.Gallery(label="What was found", format="png", columns=3, height="auto",
+                             object_fit="contain", interactive=False, elem_id="detect-gallery",
+                             elem_classes="lab-gallery")  # fmt: skip
         lines = gr.HTML(elem_id="detect-lines")
     for given, work, outputs in ((picture, find, [boxes, said, table]), (files, find_in_all, [gallery, lines])):
         prepared = gr.on(

@@ -4,7 +4,7 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import gradio as gr
 
 from tasks import compute
 from tasks.images import ImageError
-from tasks.tabs import detectors
+from tasks.tabs import detection_samples, detectors
 from tasks.tabs.detection_pictures import settings_row
 from tasks.tabs.errors import answering, answering_steps, sentence
 
@@ -82,7 +82,7 @@ def _steps(
         ):  # fmt: skip
             if progress.table is not None:
                 video = str(progress.video) if progress.video else None
-                yield progress_html(progress), video, counts_plot(progress), str(progress.table)
+                yield progress_html(progress), video, counts_plot(progress, model.class_names), str(progress.table)
             elif time.monotonic() - shown > SHOW_EVERY:
                 old = gr.skip() if shown else None  # the results of the video before go when this one is under way
                 shown = time.monotonic()
@@ -139,12 +139,15 @@ def progress_html(progress: "Progress") -> str:
     return f"<div class='lab-card' aria-live='polite'>{note}{table}<p class='lab-lead'>{speed}</p></div>"
 
 
-def counts_plot(progress: "Progress") -> Any:
-    """Objects in the picture over time, a line per class."""
+def counts_plot(progress: "Progress", class_names: Sequence[str]) -> Any:
+    """Objects in the picture over time, a line per class in the colour of its boxes."""
     import pandas as pd
 
+    from tasks import annotate
+
     rows = [(second, n, kind) for kind, series in progress.counts.items() for second, n in series]
-    return pd.DataFrame(rows, columns=["second", "count", "class"])
+    colours = {kind: "#" + bytes(annotate.colour_of(class_names.index(kind))).hex() for kind in progress.counts}
+    return gr.update(value=pd.DataFrame(rows, columns=["second", "count", "class"]), color_map=colours)
 
 
 def build_videos() -> None:
@@ -152,6 +155,7 @@ def build_videos() -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             video = gr.Video(sources=["upload"], label="A video", height=320, elem_id="detect-video")
+            detection_samples.offer_clips(video, settings[0])
             with gr.Row():
                 start = gr.Button("Find objects", variant="primary", elem_id="detect-video-start")
                 halt = gr.Button("Stop, keep what is done", elem_id="detect-video-stop")
@@ -161,7 +165,8 @@ def build_videos() -> None:
                 label="With boxes and numbers", interactive=False, height=320, elem_id="detect-video-boxes"
             )
             table = gr.File(label="All boxes (CSV)", interactive=False)
-    plot = gr.LinePlot(x="second", y="count", color="class", label="In the picture, over time", height=240)
+    plot = gr.LinePlot(x="second", y="count", color="class", y_lim=[0, None], x_title="seconds", y_title="at once",
+                       label="Counts over time", height=300, elem_id="detect-video-plot")  # fmt: skip
     prepared = start.click(answering(prepare), [video, settings[0]], settings[2], show_progress_on=said,
                            concurrency_id="downloads", api_visibility="private")  # fmt: skip
     prepared.success(
