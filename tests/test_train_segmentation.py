@@ -215,3 +215,12 @@ def test_smoke(tmp_path: Path, arch: str) -> None:
     loaded = Segmenter.load(card.name, tmp_path / "weights")
     assert loaded.segment(np.zeros((64, 96, 3), np.uint8)).shape == (64, 96)
     assert weights.read_card(card.name, tmp_path / "weights").curve
+
+
+def test_a_further_cycle_begins_with_what_is_shipped() -> None:
+    shipped, _ = weights.load("segmentation", UNetLite0)
+    begun = S.build(replace(S.PLANS["unet-lite0"], again=True), 11).eval()
+    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.inference_mode():
+        torch.testing.assert_close(begun(x), shipped(x), atol=1e-3, rtol=1e-3)
+    assert not any(p.requires_grad for p in begun.stem.parameters())  # type: ignore[union-attr]

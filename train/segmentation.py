@@ -1,6 +1,7 @@
 """Train a U-Net that gives every pixel of a road scene its class.
 
 python -m train.segmentation                        EfficientNet-Lite0 encoder from ImageNet weights, on CamVid
+python -m train.segmentation --again                a further cycle, on larger crops, from the shipped weights
 python -m train.segmentation --arch unet            the textbook's U-Net from random weights in the same minutes
 python -m train.segmentation --ship                 measure on the validation pictures, write weights and card
 python -m train.segmentation --data-set cityscapes  on the user's own copy; --data-set pairs: on any folder (below)
@@ -11,6 +12,7 @@ train/road_scenes.py.
 """
 
 import argparse
+import json
 import math
 import tempfile
 from collections.abc import Sequence
@@ -55,12 +57,14 @@ class Plan:
     batch: int
     lr: float
     size_hw: tuple[int, int]  # px of the crops
+    again: bool = False  # begin with the shipped weights instead of ImageNet's
 
 
 PLANS = {
     "unet-lite0": Plan(UNetLite0, {}, pretrained=True, epochs=14, batch=4, lr=1e-3, size_hw=(256, 320)),
     "unet": Plan(UNet, {"width": 16}, pretrained=False, epochs=14, batch=4, lr=1.5e-3, size_hw=(256, 320)),
 }
+AGAIN = {"again": True, "epochs": 20, "lr": 6e-4, "size_hw": (288, 384)}  # what a further cycle does otherwise
 
 
 class MixedUNetLite0(UNetLite0):
@@ -78,7 +82,11 @@ def build(plan: Plan, n_classes: int) -> nn.Module:
     network = MixedUNetLite0(n_classes=n_classes, **plan.config)
     if plan.pretrained:
         encoder = EfficientNetLite0()
-        photos.load_imagenet(encoder)
+        if plan.again:
+            network.load_state_dict(weights.load("segmentation", UNetLite0)[0].state_dict())
+            encoder.stem, encoder.stages = network.stem, network.stages
+        else:
+            photos.load_imagenet(encoder)
         photos.fold(encoder, FOLDED)
         network.stem, network.stages = encoder.stem, encoder.stages
         for part in (network.stem, *network.stages[:FROZEN]):
@@ -189,12 +197,15 @@ def confusion_on(model: nn.Module, scenes: Scenes) -> Tensor:
 # -- what is measured and shipped ------------------------------------------------------------------------------------
 
 
-def ship(plan: Plan, done: Fit, scenes: Scenes, val: Scenes, arch: str, seed: int, out: Path) -> weights.Card:
-    """Measure, write weights and card (train/segmentation_ship.py)."""
+def ship(
+    plan: Plan, done: Fit, scenes: Scenes, val: Scenes, arch: str, seed: int, out: Path,
+    before: dict[str, Any] | None = None,
+) -> weights.Card:  # fmt: skip
+    """Measure, write weights and card (train/segmentation_ship.py); `before`: the recipe of the cycles before this."""
     from train import segmentation_ship
 
     network = unfolded(done.network, plan.network(n_classes=len(scenes.classes), **plan.config))
-    return segmentation_ship.ship(network, plan, done, scenes, val, arch, seed, out)
+    return segmentation_ship.ship(network, plan, done, scenes, val, arch, seed, out, before)
 
 
 def made_up(root: Path, n: int, seed: int) -> None:
@@ -229,6 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data-set", choices=list(DATA_SETS), default="camvid")
     parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder with the data set")
     parser.add_argument("--epochs", type=float, help="default: the shipped weights'")
+    parser.add_argument("--again", action="store_true", help="a further cycle from the shipped weights")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--ship", action="store_true", help="after the training: measure, write weights and card")
@@ -239,13 +251,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with tempfile.TemporaryDirectory() as temporary:
             print(smoke(args.out or Path(temporary), args.arch, args.seed, args.resume).headline)
         return
-    plan = PLANS[args.arch] if args.epochs is None else replace(PLANS[args.arch], epochs=args.epochs)
+    if args.again and (args.arch, args.data_set) != ("unet-lite0", "camvid"):
+        parser.error("--again goes on from the shipped weights: unet-lite0 on camvid")
+    plan = replace(PLANS[args.arch], **(AGAIN if args.again else {}))  # type: ignore[arg-type]
+    plan = plan if args.epochs is None else replace(plan, epochs=args.epochs)
     scenes, val = (DATA_SETS[args.data_set](args.data, split) for split in ("train", "val"))
-    run = Path("runs") / f"segmentation-{args.arch}-{args.data_set}"
+    run = Path("runs") / f"segmentation-{args.arch}-{args.data_set}{'-again' if args.again else ''}"
+    if plan.again and not (run / "before.json").is_file():  # the card as it was, for the next one
+        run.mkdir(parents=True, exist_ok=True)
+        (run / "before.json").write_text(json.dumps(weights.read_card("segmentation").training), encoding="utf-8")
     done = train(plan, scenes, val, args.seed, run, args.resume or args.ship)
     if args.ship:
         out = args.out or (weights.FOLDER if args.data_set == "camvid" else run / "weights")
-        card = ship(plan, done, scenes, val, args.arch, args.seed, out)
+        before = json.loads((run / "before.json").read_text(encoding="utf-8")) if plan.again else None
+        card = ship(plan, done, scenes, val, args.arch, args.seed, out, before)
         print(card.headline, *(f"{m.name} {m.value} {m.unit}" for m in card.metrics[1:]), sep="\n")
 
 

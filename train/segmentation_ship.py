@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -60,9 +60,10 @@ def milliseconds(segmenter: Segmenter, picture: np.ndarray, times: int = 20) -> 
 
 
 def ship(
-    network: nn.Module, plan: "Plan", done: Fit, scenes: Scenes, val: Scenes, arch: str, seed: int, out: Path
-) -> weights.Card:
-    """Measure, write weights and card."""
+    network: nn.Module, plan: "Plan", done: Fit, scenes: Scenes, val: Scenes, arch: str, seed: int, out: Path,
+    before: dict[str, Any] | None = None,
+) -> weights.Card:  # fmt: skip
+    """Measure, write weights and card; `before`: the card's `training` of the cycles before this one."""
     n = len(scenes.classes)
     stored = as_stored(network, plan.network(n_classes=n, **plan.config))
     segmenter = Segmenter(stored, scenes.classes)
@@ -75,6 +76,10 @@ def ship(
 
     picture = val.read(0)[0]
     command = f"python -m train.segmentation{'' if arch == 'unet-lite0' else ' --arch ' + arch}"
+    training = report.about_training(command, seed, done.minutes)
+    if before is not None:
+        minutes = float(before["minutes"]) + done.minutes
+        training |= {"command": f"{before['command']}, then {command} --again", "minutes": minutes}
     card = weights.Card(
         name=NAMES[arch],
         task="segmentation",
@@ -97,7 +102,7 @@ def ship(
             "n": f"{len(scenes):,} training pictures",
             "held_out": f"{len(val):,} validation pictures for curve and scores; the test pictures were not looked at",
         },
-        training=report.about_training(command, seed, done.minutes),
+        training=training,
         paper="Ronneberger et al. 2015, U-Net, arXiv 1505.04597; Berman et al. 2018, Lovasz-softmax, arXiv 1705.08790"
         + ("; Tan and Le 2019, EfficientNet, arXiv 1905.11946" if plan.pretrained else ""),
         limits=LIMITS,
