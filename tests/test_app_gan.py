@@ -1,5 +1,6 @@
 """GAN and Compare through the running app: /generate_by_gan from outside, and the functions that the page calls."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,9 @@ from PIL import Image
 
 from tasks import weights
 from tasks.images import ImageError
-from tasks.tabs import compare_measures, gan_generate, gan_history, gan_judge, gan_steer, generators
+from tasks.tabs import compare_measures, compare_neighbours, gan_generate, gan_history, gan_judge, gan_steer, generators
 from tasks.tabs.runs import RUNS
+from tasks.training_digits import training_digits
 
 SHIPPED = pytest.mark.skipif(not (weights.FOLDER / "gan.json").is_file(), reason="weights/gan.json is not there")
 
@@ -142,6 +144,58 @@ def test_map_draws_every_point() -> None:
         {"explained": [0.2, 0.1], "real": points, **dict.fromkeys(("GAN", "VAE", "Diffusion"), points)}
     )
     assert html.count("<circle") == 3 * 40 and "30 % of the variance" in html
+
+
+NEAR = {
+    "edges": [0.0, 1.0, 2.0, 3.0], "usual": 2.0, "medians": {"test": 2.0, "GAN": 1.8, "VAE": 2.4},
+    "counts": {"test": [0, 6, 4], "GAN": [1, 7, 2], "VAE": [0, 2, 8]}, "seed": 0, "steps": 20,
+    "samples": {"GAN": [{"class": 0, "index": 2, "distance": 1.5}, {"class": 1, "index": 0, "distance": 0.1}]},
+}  # fmt: skip
+
+
+def mnist_file(folder: Path, n: int = 3) -> np.ndarray:
+    """Writes as many noisy training digits as torchvision would."""
+    digits = np.random.default_rng(0).integers(0, 255, (n, 28, 28), dtype=np.uint8)
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    head = np.array([0x803, n, 28, 28], ">u4").tobytes()
+    (raw / "train-images-idx3-ubyte").write_bytes(head + digits.tobytes())
+    return digits
+
+
+def test_histograms_are_drawn_over_that_of_test_digits() -> None:
+    svg = compare_neighbours.histograms(NEAR)
+    assert svg.count("<polyline") == 2 and svg.count("<polygon") == 1 and "nan" not in svg
+    assert "median 1.8" in compare_neighbours.legend(NEAR) and "Diffusion" not in compare_neighbours.legend(NEAR)
+
+
+@SHIPPED
+def test_made_digits_stand_beside_their_nearest_where_mnist_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGE_LAB_DATA", str(tmp_path))
+    html = compare_neighbours.pairs(NEAR)
+    assert html.count("<img") == 2 and "MNIST is not on this machine" in html
+    digits = mnist_file(tmp_path)
+    html = compare_neighbours.pairs(NEAR)
+    assert html.count("<img") == 4 and "not on this machine" not in html and html.count("class='near'") == 1
+    assert compare_neighbours.picture(digits[2], "its nearest training digit, number 2") in html
+
+
+def test_training_digits_of_a_file_plain_packed_or_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGE_LAB_DATA", str(tmp_path))
+    assert training_digits([0]) is None
+    digits = mnist_file(tmp_path)
+    found = training_digits([2, 0])
+    assert found is not None and np.array_equal(found, digits[[2, 0]])
+    assert training_digits([3]) is None  # not that many
+    plain = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    whole = plain.read_bytes()
+    plain.with_name(plain.name + ".gz").write_bytes(gzip.compress(whole))
+    for broken in (b"", whole[:-1], b"\0" * 3000):
+        plain.write_bytes(broken)
+        assert training_digits([2]) is None
+    plain.unlink()
+    found = training_digits([1, 1])
+    assert found is not None and np.array_equal(found, digits[[1, 1]])
 
 
 def test_missing_measurements_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Training GAN and VAE: smoke and exact resume, who learns from which loss, what is shipped; the common protocol."""
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from tasks.gan import GanGenerator, GanHistory
 from tasks.networks.dcgan import DCGAN
 from tasks.vae import VaeGenerator
 from train import digits, evaluate, gan, vae
-from train.diffusion import untrained_judge
+from train.diffusion_ship import untrained_judge
 from train.generator_measures import Judge
+from train.neighbours import Neighbours
 
 TINY = replace(gan.NONE, steps=6, batch=20, widths=(8, 8, 8), d_widths=(4, 4, 4), look_every=2, measure_every=100)
 
@@ -128,19 +130,39 @@ def test_protocol_measures_copies_and_writes_the_table(tmp_path: Path, judge: Ju
         return np.random.default_rng(seed).integers(0, 255, (60, 28, 28), dtype=np.uint8)
 
     floor = evaluate.Floor(judge, replace(digits.synthetic(60), images=noise(99)))
-    copies = evaluate.Copies(judge, floor.features)
-    assert copies.share(noise(99)[:20]) == 1.0
+    near = Neighbours(judge.features, floor.features, judge.real)
+    assert near.copied(noise(99)[:20]) == 1.0
     card = weights.Card("x", "gan", "", "", 7, {}, {}, [], [], {}, {"minutes": 2, "command": "c"}, "", "")
 
     def generate(n: int, seed: int, labels: list[int]) -> np.ndarray:
         return noise(seed)[:n] // 2
 
-    found = evaluate.row("GAN", "noise", 1, generate, 60, judge, floor, copies, card)
+    found = evaluate.row("GAN", "noise", 1, generate, 60, judge, floor, near, card)
     assert found["copied"] == 0.0 and found["n"] == 60 and found["floor"] > 0
     evaluate.write([found], tmp_path / "generators.csv")
     with (tmp_path / "generators.csv").open(newline="") as file:
         [read] = csv.DictReader(file)
     assert tuple(read) == evaluate.COLUMNS and read["parameters"] == "7"
+
+
+def test_neighbours_are_the_nearest_and_tell_copies_from_new_ones() -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (50, 4, 4), dtype=np.uint8)
+
+    def features(images: np.ndarray) -> np.ndarray:
+        return images.reshape(len(images), -1).astype(np.float64)
+
+    train, test = features(pixels), features(rng.integers(0, 255, (30, 4, 4), dtype=np.uint8))
+    near = Neighbours(features, train, test)
+    known = np.linalg.norm(test[:, None] - train[None], axis=2)
+    np.testing.assert_allclose(near.test, known.min(1), rtol=1e-4)
+    made = {"GAN": pixels[[7, 3, 7]], "VAE": rng.integers(0, 255, (20, 4, 4), dtype=np.uint8)}
+    table = near.table(made, shown=[0, 1], seed=0, steps=20)
+    json.dumps(table)
+    assert [s["index"] for s in table["samples"]["GAN"]] == [7, 3] and table["samples"]["GAN"][0]["distance"] < 0.5
+    assert [s["class"] for s in table["samples"]["VAE"]] == [0, 1]
+    assert {k: sum(n) for k, n in table["counts"].items()} == {"test": 30, "GAN": 3, "VAE": 20}
+    assert table["counts"]["GAN"][0] == 3 and table["medians"]["GAN"] < table["usual"] / 10 < table["medians"]["VAE"]
 
 
 @pytest.mark.parametrize("name", [n for n in ("gan", "vae") if (weights.FOLDER / f"{n}.json").is_file()])

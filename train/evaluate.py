@@ -6,7 +6,9 @@ Every generator makes the ten classes in turn from seeds 0, 1, 2, ..., and `trai
 digits with the 10,000 test digits in the eyes of a recogniser that is used nowhere else. The time is that of 50 digits
 at once, divided by 50. The floor is what as many training digits score. Precision is the share of made digits that
 look like some real one, recall the share of real ones that some made digit looks like. The nearest training digit in
-the same features tells whether digits are copied.
+the same features tells whether digits are copied (train/neighbours.py).
+
+    python -m train.evaluate --data DIR --keep-table       the .json only: where digits lie, their nearest neighbours
 """
 
 import argparse
@@ -19,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from tasks import weights
 from tasks.diffusion import SAMPLERS, DiffusionGenerator
@@ -27,12 +28,14 @@ from tasks.gan import GanGenerator, LatentGenerator
 from tasks.vae import VaeGenerator
 from train import data, report
 from train.generator_measures import Judge, Quality, frechet_distance
+from train.neighbours import Neighbours
 
 Generate = Callable[[int, int, list[int]], np.ndarray]
 """(n, seed, n classes) -> uint8 (n, 28, 28)."""
 
 AT_ONCE = 50
 STEPS = (5, 10, 20, 50, 100, 1000)  # of diffusion
+DOTS = 600  # digits of each on the map
 RESULT = weights.ROOT / "benchmarks" / "results" / "generators.csv"
 COLUMNS = ("generator", "name", "steps", "agreement", "distance", "times_floor", "floor", "ceiling", "precision",
            "recall", "copied", "ms", "parameters", "minutes", "n", "device", "command")  # fmt: skip
@@ -85,27 +88,9 @@ class Floor:
         return frechet_distance(self.features[self.order[:n]], self.real)
 
 
-class Copies:
-    """Whether made digits are copies: how near the nearest training digit is, in the recogniser's features."""
-
-    def __init__(self, judge: Judge, train_features: np.ndarray):
-        self.features = judge.features
-        self.train = torch.from_numpy(train_features).float()
-        self.usual = float(np.median(self.nearest(judge.real)))
-
-    def nearest(self, points: np.ndarray) -> np.ndarray:
-        """float (n,): distance of each row of features to the nearest training digit's."""
-        parts = [torch.cdist(part, self.train).min(1).values for part in torch.from_numpy(points).float().split(200)]
-        return torch.cat(parts).numpy()
-
-    def share(self, images: np.ndarray) -> float:
-        """Share of digits that are ten times nearer to a training digit than a test digit usually is."""
-        return float((self.nearest(self.features(images[:1000])) < self.usual / 10).mean())
-
-
 def row(
-    generator: str, name: str, steps: int, generate: Generate, n: int, judge: Judge, floor: Floor, copies: Copies,
-    card: weights.Card,
+    generator: str, name: str, steps: int, generate: Generate, n: int, judge: Judge, floor: Floor,
+    near: Neighbours, card: weights.Card,
 ) -> dict[str, Any]:  # fmt: skip
     """One line of the table."""
     images, labels, ms = make(generate, n)
@@ -114,7 +99,7 @@ def row(
         "generator": generator, "name": name, "steps": steps, "agreement": round(100 * q.agreement, 2),
         "distance": round(q.distance, 3), "times_floor": round(q.distance / real, 2) if real else 0.0,
         "floor": round(real, 3), "ceiling": round(q.ceiling, 3), "precision": round(q.precision, 4),
-        "recall": round(q.recall, 4), "copied": round(copies.share(images), 4), "ms": round(ms, 3),
+        "recall": round(q.recall, 4), "copied": round(near.copied(images), 4), "ms": round(ms, 3),
         "parameters": card.parameters, "minutes": round(float(card.training["minutes"]), 1), "n": q.n,
         "device": report.hardware(), "command": card.training["command"],
     }  # fmt: skip
@@ -137,22 +122,23 @@ def generators(folder: Path, steps: Sequence[int]) -> list[tuple[str, str, int, 
 
 
 def rows(
-    judge: Judge, train_set: data.ImageSet, n: int, steps: Sequence[int], passes: int, folder: Path
+    judge: Judge, floor: Floor, near: Neighbours, n: int, steps: Sequence[int], passes: int, folder: Path
 ) -> list[dict[str, Any]]:
     """The table; at most `passes` digits times steps a line."""
-    floor = Floor(judge, train_set)
-    copies = Copies(judge, floor.features)
     found = []
     for kind, name, count, generate, card in generators(folder, steps):
         few = max(50, min(n, passes // count // 50 * 50))
-        found.append(row(kind, name, count, generate, few, judge, floor, copies, card))
+        found.append(row(kind, name, count, generate, few, judge, floor, near, card))
     return found
 
 
-def feature_map(judge: Judge, test: data.ImageSet, steps: Sequence[int], folder: Path, n: int = 600) -> dict[str, Any]:
-    """Two principal components of the real digits' features, and where real and made digits lie on them.
+def places_and_neighbours(
+    judge: Judge, near: Neighbours, test: data.ImageSet, steps: Sequence[int], folder: Path, n: int = 1000
+) -> dict[str, Any]:
+    """Two principal components of the real digits' features, where real and made digits lie on them, and the made
+    ones' nearest training digits.
 
-    {"explained": shares of the variance, "real" and each generator: [[x, y, class], ...]}.
+    {"explained": shares of the variance, "real" and each generator: [[x, y, class], ...], "neighbours": see there}.
     """
     mean = judge.real.mean(0)
     _, sizes, axes = np.linalg.svd(judge.real - mean, full_matrices=False)
@@ -162,10 +148,13 @@ def feature_map(judge: Judge, test: data.ImageSet, steps: Sequence[int], folder:
         xy = (features - mean) @ axes[:2].T
         return [[round(float(x), 1), round(float(y), 1), int(k)] for (x, y), k in zip(xy, labels, strict=True)]
 
-    places["real"] = placed(judge.real[:n], test.labels[:n])
+    places["real"] = placed(judge.real[:DOTS], test.labels[:DOTS])
+    made = {}
     for kind, _, _, generate, _ in generators(folder, steps):
-        images, labels, _ = make(generate, n)
-        places[kind] = placed(judge.features(images), labels)
+        made[kind], labels, _ = make(generate, n)
+        places[kind] = placed(judge.features(made[kind][:DOTS]), labels[:DOTS])
+    shown = np.arange(min(n, 10)).tolist()  # `make` begins with the ten classes of seed 0
+    places["neighbours"] = near.table(made, shown, seed=0, steps=steps[0] if steps else 0)
     return places
 
 
@@ -185,13 +174,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--n", type=int, default=10_000, help="digits of each generator")
     parser.add_argument("--passes", type=int, default=20_000, help="digits times steps of a line, at most")
     parser.add_argument("--steps", type=int, nargs="*", default=list(STEPS), help="of diffusion; none: leave it out")
+    parser.add_argument("--keep-table", action="store_true", help="write the .json only")
     parser.add_argument("--weights", type=Path, default=weights.FOLDER, help="where the generators' weights are")
     parser.add_argument("--out", type=Path, default=RESULT, help="the table")
     args = parser.parse_args(arguments)
     pictures, test = data.mnist(args.data, train=True), data.mnist(args.data, train=False)
     judge = Judge.of("mnist", pictures, test)
-    write(rows(judge, pictures, args.n, args.steps, args.passes, args.weights), args.out)
-    places = feature_map(judge, test, (20,) if args.steps else (), args.weights)
+    floor = Floor(judge, pictures)
+    near = Neighbours(judge.features, floor.features, judge.real)
+    if not args.keep_table:
+        write(rows(judge, floor, near, args.n, args.steps, args.passes, args.weights), args.out)
+    places = places_and_neighbours(judge, near, test, (20,) if args.steps else (), args.weights, min(args.n, 1000))
     args.out.with_suffix(".json").write_text(json.dumps(places, separators=(",", ":")) + "\n", encoding="utf-8")
 
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from tasks import weights
 from tasks.networks.dcgan import DCGAN
 from train import data, digits
-from train.diffusion import untrained_judge
+from train.diffusion_ship import untrained_judge
 from train.generator_measures import Judge
 from train.loop import Fit, Recipe, fit
 

@@ -22,7 +22,7 @@ from tasks import weights
 from tasks.networks.vae import ConditionalVAE
 from tasks.vae import VaeGenerator
 from train import data, digits, report
-from train.diffusion import untrained_judge
+from train.diffusion_ship import untrained_judge
 from train.evaluate import figures, make, one_step
 from train.generator_measures import Judge
 from train.loop import Fit, Recipe, fit

@@ -13,10 +13,10 @@ from typing import Any
 import gradio as gr
 
 from tasks import weights
+from tasks.tabs.compare_neighbours import KINDS, build_neighbours
 
 RESULT = weights.ROOT / "benchmarks" / "results" / "generators.csv"
 COMMAND = "python -m train.evaluate"
-KINDS = {"GAN": "--lab-second", "VAE": "--lab-third", "Diffusion": "--lab-accent"}
 Row = Mapping[str, str]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 520, 270, 44, 20, 18, 40
 
@@ -198,3 +198,4 @@ def build_measures() -> None:
         return
     with gr.Accordion("Coverage: where made digits lie among real ones", open=True):
         gr.HTML(map_html(places))
+    build_neighbours(places)
