@@ -20,5 +20,20 @@ function draw(canvas, pixels, columns = 1) { // uint8, digits one after the othe
   }
   canvas.getContext('2d').putImageData(image, 0, 0);
 }
+const CRC = Uint32Array.from({length: 256}, (_, n) => {
+  for (let k = 0; k < 8; k++) n = n & 1 ? 0xEDB88320 ^ (n >>> 1) : n >>> 1;
+  return n;
+});
+function savePng(name, canvas, settings) { // with the settings as JSON in its text chunk "settings", as films have them
+  const png = bytes(canvas.toDataURL('image/png').split(',')[1]), head = 33; // signature and IHDR
+  const text = new TextEncoder().encode(`tEXtsettings\0${JSON.stringify(settings)}`), chunk = new Uint8Array(text.length + 8);
+  const view = new DataView(chunk.buffer);
+  chunk.set(text, 4);
+  view.setUint32(0, text.length - 4);
+  view.setUint32(text.length + 4, ~text.reduce((crc, byte) => CRC[(crc ^ byte) & 255] ^ (crc >>> 8), ~0));
+  const href = URL.createObjectURL(new Blob([png.subarray(0, head), chunk, png.subarray(head)], {type: 'image/png'}));
+  save(name, href);
+  setTimeout(() => URL.revokeObjectURL(href), 60000);
+}
 function save(name, href) { const link = document.createElement('a'); link.download = name; link.href = href; link.click(); }
 const percent = (p) => p > .995 ? '> 99 %' : p < .005 ? '< 1 %' : `${Math.round(100 * p)} %`;

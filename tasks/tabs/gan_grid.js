@@ -62,7 +62,7 @@ $('.png').addEventListener('click', () => {
   const canvas = document.createElement('canvas'), pixels = new Uint8Array(made.pixels.length);
   order().forEach((k, i) => pixels.set(made.pixels.subarray(784 * k, 784 * (k + 1)), 784 * i));
   draw(canvas, pixels, Math.ceil(Math.sqrt(made.labels.length)));
-  save(`gan-seed${made.settings.seed}.png`, canvas.toDataURL('image/png'));
+  savePng(`gan-seed${made.settings.seed}.png`, canvas, made.settings);
 });
 $('.json').addEventListener('click', () => save(`gan-latent-a-${pins.a.label}.json`, 'data:application/json,'
   + encodeURIComponent(JSON.stringify({model: 'gan', ...sent(pins.a)}))));

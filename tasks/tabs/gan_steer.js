@@ -36,10 +36,10 @@ async function ask() {
   ask();
 }
 function timed(ms, answer) {
-  latencies.push(ms); if (latencies.length > 200) latencies.shift();
+  latencies.push(ms); if (latencies.length > 1000) latencies.shift();
   const sorted = [...latencies].sort((a, b) => a - b), at = (q) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
   $('.timing').textContent = `network ${answer.ms.toFixed(1)} ms · pointer to digit p50 ${at(.5).toFixed(0)}, p95 ${at(.95).toFixed(0)} ms · ${plane.dataset.device || ''}`;
-  Object.assign(plane.dataset, {p95: at(.95).toFixed(1), n: latencies.length});
+  Object.assign(plane.dataset, {p50: at(.5).toFixed(1), p95: at(.95).toFixed(1), network: answer.ms.toFixed(2), n: latencies.length});
 }
 function follow(event) {
   const box = plane.getBoundingClientRect();
@@ -60,7 +60,7 @@ $('.seed').addEventListener('click', () => {
   $('.seed-said').textContent = `seed ${seed}`;
   want(true);
 });
-$('.png').addEventListener('click', () => save(`gan-${from.value}-seed${seed}.png`, $('.digit-now').toDataURL('image/png')));
+$('.png').addEventListener('click', () => savePng(`gan-${from.value}-seed${seed}.png`, $('.digit-now'), {model: 'gan', ...place()}));
 new IntersectionObserver(([seen]) => { // the first digit is made when the tab is looked at, not when the page opens
   if (seen.isIntersecting && !started) { started = true; want(true); }
 }).observe(plane);

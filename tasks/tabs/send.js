@@ -67,24 +67,24 @@
   const SHADOW = `<style>
     :host { display: inline-block; font-size: .875rem; } :host([hidden]) { display: none; }
     button { font: inherit; color: var(--body-text-color); cursor: pointer; border-radius: 7px; }
-    .open { padding: .35rem .7rem; border: 1px solid var(--border-color-primary); background: var(--background-fill-secondary); }
-    .open:hover:not(:disabled) { border-color: var(--lab-accent); } .open:disabled { opacity: .45; cursor: default; }
+    .opener { padding: .35rem .7rem; border: 1px solid var(--border-color-primary); background: var(--background-fill-secondary); }
+    .opener:hover:not(:disabled) { border-color: var(--lab-accent); } .opener:disabled { opacity: .45; cursor: default; }
     button:focus-visible { outline: 2px solid var(--lab-accent); outline-offset: 1px; }
-    .menu { margin: 0; inset: auto; padding: .3rem; min-width: 13rem; border: 1px solid var(--border-color-primary); border-radius: 10px;
+    .targets { margin: 0; inset: auto; padding: .3rem; min-width: 13rem; border: 1px solid var(--border-color-primary); border-radius: 10px;
       background: var(--background-fill-primary); box-shadow: 0 6px 24px rgb(0 0 0 / .22); font-size: .9rem; }
-    .menu button { display: block; width: 100%; padding: .45rem .7rem; border: 0; background: none; text-align: left; }
-    .menu button:hover, .menu button:focus { background: var(--background-fill-secondary); color: var(--lab-accent); }
-    .said:not(:empty) { margin-left: .5rem; color: var(--lab-second); }
-    @media (max-width: 640px) { .open, .menu button { min-height: 44px; } }
-    </style><button type="button" class="open" aria-haspopup="menu" aria-expanded="false"></button>
-    <div class="menu" popover role="menu"></div><span class="said" role="status"></span>`;
+    .targets button { display: block; width: 100%; padding: .45rem .7rem; border: 0; background: none; text-align: left; }
+    .targets button:hover, .targets button:focus { background: var(--background-fill-secondary); color: var(--lab-accent); }
+    .trouble:not(:empty) { margin-left: .5rem; color: var(--lab-second); }
+    @media (max-width: 640px) { .opener, .targets button { min-height: 44px; } }
+    </style><button type="button" class="opener" aria-haspopup="menu" aria-expanded="false"></button>
+    <div class="targets" popover role="menu"></div><span class="trouble" role="status"></span>`;
 
   class SendTo extends HTMLElement {
     static observedAttributes = ['disabled'];
     constructor() {
       super();
       this.attachShadow({mode: 'open'}).innerHTML = SHADOW;
-      [this.opener, this.menu, this.said] = ['.open', '.menu', '.said'].map((c) => this.shadowRoot.querySelector(c));
+      [this.opener, this.menu, this.trouble] = ['.opener', '.targets', '.trouble'].map((c) => this.shadowRoot.querySelector(c));
       this.opener.addEventListener('click', () => this.offer());
       this.menu.addEventListener('toggle', (event) => {
         this.opener.setAttribute('aria-expanded', String(event.newState === 'open'));
@@ -105,7 +105,7 @@
     }
     offer() {
       const source = this.source();
-      this.said.textContent = source ? '' : 'There is no picture yet.';
+      this.trouble.textContent = source ? '' : 'There is no picture yet.';
       if (!source) return;
       const own = this.getAttribute('of') || '', here = this.closest('[id]');
       const isHere = ({into, show}) => own.startsWith(into + ' ') || here?.matches([into, show || into].join());
@@ -133,7 +133,7 @@
     }
     async send(source, target) {
       this.menu.hidePopover();
-      try { await sendPicture(source, target); } catch (error) { this.said.textContent = `Not sent: ${error.message}.`; }
+      try { await sendPicture(source, target); } catch (error) { this.trouble.textContent = `Not sent: ${error.message}.`; }
     }
   }
   customElements.define('send-to', SendTo);

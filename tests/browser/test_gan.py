@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tasks import weights
@@ -54,6 +55,12 @@ def test_pin_two_digits_and_walk(open_page: OpenPage, tmp_path: Path) -> None:
     assert ink(page, "#gan-film canvas") != last
     with page.expect_download() as saved:
         page.locator("#gan-grid .json").click()
+    with page.expect_download() as grid:
+        page.locator("#gan-grid .png").click()
+    grid.value.save_as(tmp_path / "grid.png")
+    with Image.open(tmp_path / "grid.png") as opened:
+        opened.load()
+        assert opened.size == (8 * 28, 7 * 28) and json.loads(opened.info["settings"])["n"] == 50
     file = tmp_path / "a.json"
     saved.value.save_as(file)
     latent = json.loads(file.read_text())

@@ -27,7 +27,7 @@ def open_tab(page: Page, *names: str) -> None:
 
 
 def send(page: Page, menu: str, target: str) -> None:
-    page.locator(f"{menu} .open").click()
+    page.locator(f"{menu} .opener").click()
     page.get_by_role("menuitem", name=target).click()
 
 
@@ -82,7 +82,7 @@ def test_the_picture_that_is_clicked_in_a_film_is_sent_by_keyboard(open_page: Op
     page.mouse.click(box["x"] + 0.9 * box["width"], box["y"] + 0.1 * box["height"])  # the VAE's fifth of twenty: a 4
     expect(frame).to_have_count(1)
     page.keyboard.press("ArrowRight")  # and the next: a 5
-    opener = page.locator("#compare-film send-to .open")
+    opener = page.locator("#compare-film send-to .opener")
     opener.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("menuitem", name="Digit classifier")).to_be_focused()
@@ -106,12 +106,12 @@ def test_a_photo_goes_from_tab_to_tab(open_page: OpenPage, tmp_path: Path, width
     size = after.evaluate("i => [i.naturalWidth, i.naturalHeight]")
     menus = page.locator("send-to:visible")
     expect(menus).to_have_count(2)  # of the input, of the result
-    menus.nth(1).locator(".open").click()
+    menus.nth(1).locator(".opener").click()
     page.get_by_role("menuitem", name="Photo classifier").click()
     sent = page.locator("#photo-picture img")
     assert sent.evaluate("async i => { await i.decode(); return [i.naturalWidth, i.naturalHeight]; }") == size
     expect(page.locator("#photo-answer li")).to_have_count(5, timeout=SLOW)
-    page.locator("send-to:visible .open").first.click()  # and on, from the photo classifier's own picture
+    page.locator("send-to:visible .opener").first.click()  # and on, from the photo classifier's own picture
     expect(page.get_by_role("menuitem", name="Photo classifier")).to_have_count(0)  # it is there already
     page.get_by_role("menuitem", name="Detection").click()
     expect(page.locator("#detect-picture img")).to_be_visible()
@@ -122,6 +122,6 @@ def test_a_photo_goes_from_tab_to_tab(open_page: OpenPage, tmp_path: Path, width
 def test_an_empty_input_has_nothing_to_send(open_page: OpenPage) -> None:
     page = open_page()
     open_tab(page, "Classification", "Photos")
-    page.locator("send-to:visible .open").click()
-    expect(page.locator("send-to:visible .said")).to_have_text("There is no picture yet.")
+    page.locator("send-to:visible .opener").click()
+    expect(page.locator("send-to:visible .trouble")).to_have_text("There is no picture yet.")
     expect(page.get_by_role("menuitem")).to_have_count(0)
