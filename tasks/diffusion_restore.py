@@ -7,6 +7,7 @@ pixels is known.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -107,16 +108,50 @@ def denoise_from(
     """Take the noise away that `forward_process` put in up to t, by DDIM.
 
     Args:
-        x_t: float32 (H, W, C).
+        x_t: float32 (H, W, C), or (n, H, W, C) for several at once.
         t: 1 ... 1000.
     Raises:
         ImageError: a setting out of its range.
     """
     if type(t) is not int or not 1 <= t <= T:
         raise ImageError(f"t is a whole number from 1 to {T}; {str(t)[:20]} came.")
-    labels = generator.checked(1, 0, label, "ddim", n_steps, guidance or 1.0)
-    x = torch.from_numpy(np.ascontiguousarray(x_t)).to(compute.device()).permute(2, 0, 1)[None].float()
+    many = np.ascontiguousarray(x_t[None] if x_t.ndim == 3 else x_t)
+    labels = generator.checked(len(many), 0, label, "ddim", n_steps, guidance or 1.0)
+    x = torch.from_numpy(many).to(compute.device()).permute(0, 3, 1, 2).float()
     return _steps(generator, x, times(min(n_steps, t), t), labels, guidance, [], eta=0)
+
+
+@dataclass(frozen=True)
+class Return:
+    """A picture drowned in noise n times over, and what came back.
+
+    Attributes:
+        t: 1 ... 1000, how far in.
+        x_t: float32 (n, H, W, C).
+        back: float32 (n, H, W, C) in [-1, 1].
+    """
+
+    t: int
+    x_t: np.ndarray
+    back: np.ndarray
+
+
+def there_and_back(
+    generator: DiffusionGenerator, image: np.ndarray, n: int, seed: int, at: Sequence[int], n_steps: int = 10
+) -> Iterator[Return]:
+    """For each t of `at`: the picture with n noises up to t, and brought back by DDIM without a class.
+
+    Args:
+        image: uint8 (H, W) or (H, W, 3) of the generator's size.
+        seed: noise k depends on it and k only, so that it is the same at each t.
+    Raises:
+        ImageError: a setting out of its range.
+    """
+    generator.checked(n, seed, None, "ddim", n_steps, 1.0)
+    for t in at:
+        x_t = np.stack([generator.forward_process(image, t, seed * 1_000_003 + k) for k in range(n)])
+        *_, last = denoise_from(generator, x_t, t, n_steps=n_steps)
+        yield Return(t, x_t, last.x_t)
 
 
 def times(n_steps: int, last: int = T) -> list[int]:

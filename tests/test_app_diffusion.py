@@ -22,12 +22,14 @@ from tasks.images import ImageError
 from tasks.networks.diffusion_unet import DiffusionUNet
 from tasks.tabs import diffusion_generate as generate
 from tasks.tabs import diffusion_pad as pad
+from tasks.tabs import diffusion_samplers as samplers
 from tasks.tabs import diffusion_steer as steer
 from tasks.tabs import film, models
 from tasks.tabs.errors import BUG
 from tests.test_diffusion import CONFIG, card
 
 NAME = "/generate_by_diffusion"
+JPEG = "data:image/jpeg;base64,"
 SHIPPED = pytest.mark.skipif(
     not (weights.FOLDER / "diffusion_mnist.json").is_file(), reason="weights/diffusion_mnist.json is not there"
 )
@@ -185,7 +187,7 @@ def test_pads_start_runs(way: str, pictures: list[int]) -> None:
 def test_the_other_runs() -> None:
     frames = run_to_the_end(generate.begin("mnist", "one of each", 3, "", "ddim", 4, 1.0))
     assert len(frames) == 4 and "x̂<sub>0</sub>" in frames[1]["text"] and "t = 1000 → 750" in frames[0]["title"]
-    frames = run_to_the_end(generate.begin_samplers("mnist", "5", 0, 3, 2.0))
+    frames = run_to_the_end(samplers.begin_samplers("mnist", "5", 0, 3, 2.0))
     assert len(frames) == 3 and [p["shape"][0] for p in frames[0]["panels"]] == [4] * 4
 
 
@@ -262,7 +264,7 @@ def test_bad_numbers_of_steps_elsewhere(n_steps: Any) -> None:
     with pytest.raises(ImageError):
         steer.begin_denoise(GOOD, n_steps)
     with pytest.raises(ImageError):
-        generate.begin_samplers("mnist", "any", 0, n_steps, 1.5)
+        samplers.begin_samplers("mnist", "any", 0, n_steps, 1.5)
     with pytest.raises(ImageError):
         generate.begin("mnist", "any", 1, 0, "unipc", n_steps, 1.5)
 
@@ -292,7 +294,7 @@ def test_a_picture_is_made() -> None:
 def jpeg(array: np.ndarray) -> str:
     import cv2
 
-    return pad.JPEG + base64.b64encode(cv2.imencode(".jpg", array)[1].tobytes()).decode()
+    return JPEG + base64.b64encode(cv2.imencode(".jpg", array)[1].tobytes()).decode()
 
 
 def test_an_upload_is_fitted() -> None:
@@ -310,10 +312,10 @@ def test_an_upload_is_fitted() -> None:
 @pytest.mark.parametrize(
     "request_",
     [None, [], "mnist", {}, {"model": "mnist"}, {"model": "mnist", "picture": 3}, {"model": "mnist", "picture": ""},
-     {"model": "mnist", "picture": pad.JPEG}, {"model": "mnist", "picture": pad.JPEG + "!!!"},
-     {"model": "cifar10", "picture": pad.JPEG + "AAAA"}, {"model": ["mnist"], "picture": pad.JPEG},
+     {"model": "mnist", "picture": JPEG}, {"model": "mnist", "picture": JPEG + "!!!"},
+     {"model": "cifar10", "picture": JPEG + "AAAA"}, {"model": ["mnist"], "picture": JPEG},
      {"model": "mnist", "picture": jpeg(np.full((50, 50, 3), 255, np.uint8))},
-     {"model": "mnist", "picture": pad.JPEG + "A" * pad.MAX_UPLOAD}],
+     {"model": "mnist", "picture": JPEG + "A" * pad.MAX_UPLOAD}],
     ids=lambda r: repr(r)[:40],
 )  # fmt: skip
 def test_uploads_that_are_none(request_: Any) -> None:

@@ -63,7 +63,8 @@ def test_only_documented_endpoints_are_listed(client: Client) -> None:
     assert isinstance(listed, dict)
     assert set(listed["named_endpoints"]) == {
         "/classify_digit", "/classify_photo", "/deblock_photo", "/denoise_photo", "/detect_objects", "/detect_video",
-        "/enlarge_photo", "/generate_by_diffusion", "/generate_by_gan", "/segment_scene", "/segment_video",
+        "/enlarge_photo", "/generate_by_diffusion", "/generate_by_gan", "/inpaint_by_diffusion", "/noise_and_denoise",
+        "/segment_scene", "/segment_video", "/super_resolve_by_diffusion",
     }  # fmt: skip
     assert not listed["unnamed_endpoints"]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tasks import weights
-from tasks.diffusion import SAMPLERS, DiffusionGenerator, T, alpha_bars, scheduler, to_uint8
+from tasks.diffusion import SAMPLERS, DiffusionGenerator, T, alpha_bars, to_uint8
 from tasks.images import ImageError
 from tasks.networks.diffusion_unet import DiffusionUNet
 
@@ -83,34 +83,6 @@ def test_the_last_step_is_the_expected_picture(generator: DiffusionGenerator, sa
     assert all(s.x0.min() >= -1 and s.x0.max() <= 1 for s in steps)
     if sampler != "unipc":  # whose corrector looks back
         np.testing.assert_allclose(steps[-1].x_t, steps[-1].x0, atol=0.05)
-
-
-class _Pipe(torch.nn.Module):
-    """What a diffusers pipeline wants of a U-Net."""
-
-    def __init__(self, generator: DiffusionGenerator, label: int):
-        super().__init__()
-        self.generator, self.label = generator, label
-        self.dtype, self.device = torch.float32, torch.device("cpu")
-        self.config = type("C", (), {"sample_size": 28, "in_channels": 1})
-
-    def forward(self, x: torch.Tensor, t: torch.Tensor, **_: object) -> object:
-        labels = torch.full((len(x),), self.label)
-        return type("Out", (), {"sample": self.generator.predict(x, int(t), labels, 1.0)})
-
-
-@pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
-def test_a_whole_sampling_equals_diffusers_pipeline(generator: DiffusionGenerator, sampler: str) -> None:
-    start = torch.randn(1, 1, 28, 28, generator=torch.Generator().manual_seed(0))  # seed 0, picture 0
-    *_, last = generator.steps(1, 0, 3, sampler, 6, 1.0)
-    steps = scheduler(sampler, 6)
-    noise, x, unet = torch.Generator().manual_seed(0), start.clone(), _Pipe(generator, 3)
-    torch.randn(1, 1, 28, 28, generator=noise)  # the start used these
-    with torch.inference_mode():
-        for t in steps.timesteps:
-            extra = {"generator": noise} if sampler == "ddpm" else {}
-            x = steps.step(unet(x, t).sample, t, x, **extra).prev_sample  # type: ignore[attr-defined]
-    np.testing.assert_allclose(last.x_t[0, ..., 0], x[0, 0], atol=1e-5)
 
 
 def test_ddim_step_is_the_papers(generator: DiffusionGenerator) -> None:

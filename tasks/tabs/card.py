@@ -12,9 +12,12 @@ Curve = Sequence[tuple[float, float]]
 COLOURS = ("var(--lab-accent)", "var(--lab-second)", "var(--lab-third)")
 
 
-def show_card(name: str) -> weights.Card | None:
-    """A folded panel with the card; a missing or damaged card is said in its place. Returns the card, if readable."""
-    with gr.Accordion("The model: data, recipe, scores, limits", open=False):
+def show_card(name: str, title: str = "The model") -> weights.Card | None:
+    """A folded panel with the card; a missing or damaged card is said in its place. Returns the card, if readable.
+
+    `title` tells the cards of a tab with several models apart.
+    """
+    with gr.Accordion(f"{title}: data, recipe, scores, limits", open=False):
         try:
             card = weights.read_card(name)
         except weights.WeightsError as error:
@@ -45,7 +48,8 @@ def card_html(card: weights.Card) -> str:
     curves = {"ours": _score_points(card.curve, score)}
     if "textbook" in card.tables:
         curves["textbook"] = _score_points(card.tables["textbook"]["curve"], score)
-    curve = learning_curves(curves, "training step", f"validation {score.removeprefix('val_')}, %")
+    unit = "" if score == "val_loss" else ", %"
+    curve = learning_curves(curves, "training step", f"validation {score.removeprefix('val_')}{unit}")
     return (
         f"<div class='lab-card'><div class='lab-scroll'><table><thead><tr><th>measured</th><th>value</th><th>on</th>"
         f"<th>conditions</th></tr></thead><tbody>{metrics}</tbody></table></div><dl>{listed}</dl>"
@@ -96,7 +100,7 @@ def learning_curves(curves: Mapping[str, Curve], x_label: str, y_label: str) -> 
 
 
 def _score_points(curve: Sequence[Mapping[str, float]], score: str) -> Curve:
-    return [(p["step"], 100 * p[score]) for p in curve if score in p]
+    return [(p["step"], (1 if score == "val_loss" else 100) * p[score]) for p in curve if score in p]
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -3,7 +3,9 @@
 import gradio as gr
 
 from tasks.tabs import card
-from tasks.tabs.diffusion_generate import available, build_generate, build_samplers
+from tasks.tabs.diffusion_api import build_api
+from tasks.tabs.diffusion_generate import available, build_generate
+from tasks.tabs.diffusion_samplers import build_samplers
 from tasks.tabs.diffusion_steer import build_enlarge, build_forward, build_inpaint
 from tasks.tabs.diffusion_text import build_text
 
@@ -29,5 +31,6 @@ def build_tab() -> None:
             build_samplers()
         with gr.Tab("Text to image", id="text"):
             build_text()
-    for name in available().values():
-        card.show_card(f"diffusion_{name}")
+    build_api()
+    for title, name in available().items():
+        card.show_card(f"diffusion_{name}", title)

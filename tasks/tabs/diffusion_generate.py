@@ -1,8 +1,7 @@
-"""Generate: pictures of a class out of noise, every step drawn as it is computed; and four samplers side by side."""
+"""Generate: pictures of a class out of noise, every step drawn as it is computed."""
 
 import math
 import secrets
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -46,6 +45,35 @@ def class_names(data_set: str) -> list[str]:
 
 def class_choices(data_set: str) -> list[str]:
     return [IN_TURN, *class_names(data_set), ANY]
+
+
+def guidance_of(data_set: str) -> float:
+    """What measured best, by the card."""
+    from tasks import weights
+
+    try:
+        return float(weights.read_card(f"diffusion_{data_set}").preprocess.get("guidance", 1.0))
+    except weights.WeightsError:
+        return 1.0
+
+
+def about_guidance(data_set: str) -> str:
+    """What the field for guidance says: also at which t it acts, where the card names them."""
+    from tasks import weights
+
+    try:
+        first, last = weights.read_card(f"diffusion_{data_set}").preprocess["guided_times"]
+    except (weights.WeightsError, KeyError):
+        first, last = 0, 999
+    acts = f"; acts from t = {last + 1} to {first + 1}" if (first, last) != (0, 999) else ""
+    return f"1 = none; more = surer of its class, less varied{acts}"
+
+
+def suited(data_set: str) -> tuple[gr.Dropdown, gr.Slider]:
+    """The fields for class and guidance as another model needs them."""
+    return gr.Dropdown(class_choices(data_set), value=IN_TURN), gr.Slider(
+        value=guidance_of(data_set), info=about_guidance(data_set)
+    )
 
 
 def labels_of(generator: "DiffusionGenerator", asked: str, n: int) -> list[int] | int | None:
@@ -107,26 +135,6 @@ def begin(data_set: str, asked: str, n: Any, seed: Any, sampler: str, n_steps: A
     )
 
 
-def begin_samplers(data_set: str, asked: str, seed: Any, n_steps: Any, guidance: Any) -> dict[str, Any]:
-    """The same noise and class through all four samplers."""
-    generator, settings = prepared(data_set, asked, 4, seed, "ddpm", n_steps, guidance)
-    if settings["n_steps"] > 100:
-        raise ImageError(f"Side by side, 1 to 100 steps are made; {settings['n_steps']} were asked for.")
-    names = list(SAMPLERS.values())
-    runs = [generator.steps(**{**settings, "sampler": name}) for name in names]
-    settings["sampler"] = " / ".join(names)
-    return RUNS.start(_side_by_side(runs), settings["n_steps"], about(generator, settings, "samplers"))
-
-
-def _side_by_side(runs: list[Iterator[Any]]) -> Iterator[Frame]:
-    from tasks.diffusion import to_uint8
-
-    for steps in zip(*runs, strict=True):
-        first = steps[0]
-        ms = " · ".join(f"{title} {1000 * s.seconds:.0f} ms" for title, s in zip(SAMPLERS, steps, strict=True))
-        yield Frame(tuple(to_uint8(s.x_t) for s in steps), f"Step {first.i} of {first.n}", f"<p>{ms}</p>")
-
-
 def generate_by_diffusion(
     data_set: str = "mnist",
     label: str = IN_TURN,
@@ -167,14 +175,13 @@ def build_generate() -> None:
                 n_steps = gr.Dropdown(STEPS, value=25, label="Steps", filterable=False, min_width=90,
                                       elem_id="diffusion-steps")  # fmt: skip
             seed = gr.Number(0, label="Seed (empty: by chance)", precision=0, elem_id="diffusion-seed")
-            guidance = gr.Slider(0, 6, 1.5, step=0.1, label="Guidance",
-                                 info="1 = none; more = surer of its class, less varied")  # fmt: skip
+            guidance = gr.Slider(0, 6, guidance_of(first), step=0.1, label="Guidance", info=about_guidance(first),
+                                 elem_id="diffusion-guidance")  # fmt: skip
             go = gr.Button("Generate", variant="primary", elem_id="diffusion-go")
         with gr.Column(scale=5, min_width=300):
             player = film(diffusion_frames.PANELS, "diffusion-film", "Press Generate: each step shows as it is made.",
                           chart=diffusion_frames.chart())  # fmt: skip
-    data_set.change(lambda name: gr.Dropdown(class_choices(name), value=IN_TURN), data_set, asked,
-                    api_visibility="private", show_progress="hidden")  # fmt: skip
+    data_set.change(answering(suited), data_set, [asked, guidance], api_visibility="private", show_progress="hidden")
     shows(player, go, begin, [data_set, asked, n, seed, sampler, n_steps, guidance])
     _api()
 
@@ -188,30 +195,9 @@ def _api() -> None:
         gr.Number(0, label="seed", visible=False),
         gr.Dropdown(list(SAMPLERS.values()), value="unipc", label="sampler", visible=False),
         gr.Number(10, label="steps", visible=False),
-        gr.Number(1.5, label="guidance", visible=False),
+        gr.Number(guidance_of("mnist"), label="guidance", visible=False),
     ]
     gr.Button(visible=False).click(
         answering(generate_by_diffusion), inputs, gr.Image(format="png", visible=False, label="pictures"),
         api_name="generate_by_diffusion", api_description=generate_by_diffusion.__doc__, concurrency_id="heavy",
     )  # fmt: skip
-
-
-def build_samplers() -> None:
-    offered = available()
-    first = next(iter(offered.values()))
-    gr.HTML(
-        "<p class='lab-lead'>The same noise, the same network, the same number of steps: what differs is how far each "
-        "sampler trusts the prediction. In few steps DDPM’s own noise has no time to be taken away again.</p>"
-    )
-    with gr.Row():
-        data_set = gr.Dropdown(list(offered.items()), value=first, label="Model", filterable=False,
-                               visible=len(offered) > 1, min_width=150)  # fmt: skip
-        asked = gr.Dropdown(class_choices(first), value=IN_TURN, label="Class", filterable=False, min_width=130)
-        n_steps = gr.Slider(1, 50, 8, step=1, label="Steps", min_width=150)
-        guidance = gr.Slider(0, 6, 1.5, step=0.1, label="Guidance", min_width=150)
-        seed = gr.Number(0, label="Seed", precision=0, min_width=100)
-        go = gr.Button("Run all four", variant="primary", min_width=130, elem_id="samplers-go")
-    player = film(tuple(SAMPLERS), "samplers-film", "Four samplers, one noise.", wide=True)
-    data_set.change(lambda name: gr.Dropdown(class_choices(name), value=IN_TURN), data_set, asked,
-                    api_visibility="private", show_progress="hidden")  # fmt: skip
-    shows(player, go, begin_samplers, [data_set, asked, seed, n_steps, guidance])

@@ -7,27 +7,31 @@ import gradio as gr
 import numpy as np
 
 from tasks.images import ImageError
-from tasks.tabs import diffusion_frames, diffusion_pad, models
+from tasks.tabs import diffusion_far, diffusion_frames, diffusion_pad, models
 from tasks.tabs.diffusion_generate import ANY, available, class_choices, labels_of, seed_of, whole
+from tasks.tabs.diffusion_generate import MOST as MOST_WORK
 from tasks.tabs.errors import answering
 from tasks.tabs.film import film, shows
 from tasks.tabs.runs import RUNS, Frame
+from tasks.weights import WeightsError
 
 if TYPE_CHECKING:
-    from tasks.diffusion import DiffusionGenerator, DiffusionStep
+    from tasks.diffusion import DiffusionStep
 
 MOST = 16  # completions at once
 REPEATS = 4  # of each step of RePaint
 
 
-def _label(generator: "DiffusionGenerator", asked: str, n: int) -> Any:
-    return labels_of(generator, asked if asked in (*generator.classes, ANY) else ANY, n)
-
-
-def _numbers(n: Any, n_steps: Any, seed: Any) -> dict[str, int]:
+def numbers_of(data_set: str, n: Any, n_steps: Any, seed: Any, repeats: int = 1) -> dict[str, int]:
+    """How much is made of a given picture, checked; `repeats`: of each step. Raises ImageError."""
     n, n_steps = whole(n, "The number of pictures"), whole(n_steps, "The number of steps")
     if not 1 <= n <= MOST or not 1 <= n_steps <= 250:
         raise ImageError(f"1 to {MOST} pictures in 1 to 250 steps can be made here; {n} in {n_steps} were asked for.")
+    if n * n_steps * repeats > MOST_WORK[data_set]:
+        raise ImageError(
+            f"{n} pictures in {n_steps} steps are more than the cores here should be kept busy with: at most "
+            f"{MOST_WORK[data_set] // repeats // n_steps} pictures in {n_steps} steps."
+        )
     return {"n": n, "n_steps": n_steps, "seed": seed_of(seed)}
 
 
@@ -73,34 +77,39 @@ def _compared(steps: "Iterator[DiffusionStep]", picture: np.ndarray, name: str) 
         x0 = to_uint8(step.x0)
         error = float(np.sqrt(np.mean((x0.astype(np.float32) - original) ** 2)))
         text = f"<p>x̂<sub>0</sub> differs from the original by {error:.0f} grey levels (root mean square).</p>"
-        if name == "mnist":
-            text += _readings(picture, x0[0])
+        text += _readings(name, picture, x0[0])
         yield Frame((original, to_uint8(step.x_t), x0), f"Step {step.i} of {step.n}: from t = {step.t + 1}", text,
                     diffusion_frames.dots(step.t + 1 if step.i < step.n else 0))  # fmt: skip
 
 
-def _readings(before: np.ndarray, after: np.ndarray) -> str:
-    """What the digit classifier reads in both."""
-    classifier = models.digit_classifier()
-    first, second = classifier.classify_batch(np.stack([before, after]), upright=True)
+def _readings(name: str, before: np.ndarray, after: np.ndarray) -> str:
+    """What the classifier of the model's data set reads in both; nothing where it has no weights."""
+    try:
+        (first, sure), (second, surely) = diffusion_far.reading(name, np.stack([before, after]))
+    except WeightsError:
+        return ""
     return (
-        f"<p>The digit classifier reads the original as <b>{first.argmax()}</b> ({100 * first.max():.0f} %), this one "
-        f"as <b>{second.argmax()}</b> ({100 * second.max():.0f} %).</p>"
+        f"<p>The classifier reads the original as <b>{first}</b> ({100 * sure:.0f} %), this one as <b>{second}</b> "
+        f"({100 * surely:.0f} %).</p>"
     )
 
 
 def build_forward() -> None:
     gr.HTML(
-        "<p class='lab-lead'>Draw, then slide t: noise is mixed in until nothing but noise is left. The network was "
-        "trained on such mixtures. How far in can you go and still get your digit back?</p>"
+        "<p class='lab-lead'>Draw or upload, then slide t: noise is mixed in until nothing but noise is left. The "
+        "network was trained on such mixtures. How far in can you go and still get your picture back?</p>"
     )
     drawn = diffusion_pad.pad("forward", "forward-pad", available())
-    with gr.Row():
-        n_steps = gr.Slider(1, 50, 20, step=1, label="Steps back", min_width=200)
-        go = gr.Button("Denoise from here", variant="primary", elem_id="forward-go", min_width=200)
-    player = film(("the original", *diffusion_frames.PANELS), "forward-film", "The way back appears here.",
-                  chart=diffusion_frames.chart())  # fmt: skip
-    shows(player, go, begin_denoise, [drawn, n_steps])
+    with gr.Tabs():
+        with gr.Tab("Denoise from here", id="back"):
+            with gr.Row():
+                n_steps = gr.Slider(1, 50, 20, step=1, label="Steps back", min_width=200)
+                go = gr.Button("Denoise from here", variant="primary", elem_id="forward-go", min_width=200)
+            player = film(("the original", *diffusion_frames.PANELS), "forward-film", "The way back appears here.",
+                          chart=diffusion_frames.chart())  # fmt: skip
+            shows(player, go, begin_denoise, [drawn, n_steps])
+        with gr.Tab("How far in?", id="far"):
+            diffusion_far.build_far(drawn)
 
 
 # -- inpainting -----------------------------------------------------------------------------------------------------
@@ -112,8 +121,8 @@ def begin_inpaint(value: Any, asked: str, n: Any, n_steps: Any, seed: Any) -> di
 
     name, picture = diffusion_pad.picture_of(value)
     mask = diffusion_pad.mask_of(value)
-    generator, numbers = models.diffusion_generator(name), _numbers(n, n_steps, seed)
-    steps = diffusion_restore.inpaint(generator, picture, mask, label=_label(generator, asked, numbers["n"]),
+    generator, numbers = models.diffusion_generator(name), numbers_of(name, n, n_steps, seed, REPEATS)
+    steps = diffusion_restore.inpaint(generator, picture, mask, label=labels_of(generator, asked, numbers["n"]),
                                       repeats=REPEATS, **numbers)  # fmt: skip
     about = {"name": f"{generator.card.name}-inpainted-seed{numbers['seed']}", "model": generator.card.name,
              "class": asked, "hidden": int(mask.sum()), "repeats": REPEATS, **numbers}  # fmt: skip
@@ -135,8 +144,8 @@ def _plain(steps: "Iterator[DiffusionStep]", text: str) -> Iterator[Frame]:
 
 def build_inpaint() -> None:
     gr.HTML(
-        "<p class='lab-lead'>Draw a digit or have one made, hide a part of it, and let the network make up what could "
-        "have been there: several answers, all of which fit what is left.</p>"
+        "<p class='lab-lead'>Draw or upload a picture, or have one made, hide a part of it, and let the network make "
+        "up what could have been there: several answers, all of which fit what is left.</p>"
     )
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=260):
@@ -163,8 +172,10 @@ def begin_enlarge(value: Any, asked: str, n: Any, n_steps: Any, seed: Any) -> di
 
     name, picture = diffusion_pad.picture_of(value)
     small = diffusion_pad.small_of(value)
-    generator, numbers = models.diffusion_generator(name), _numbers(n, n_steps, seed)
-    steps = diffusion_restore.super_resolve(generator, small, label=_label(generator, asked, numbers["n"]), **numbers)
+    generator, numbers = models.diffusion_generator(name), numbers_of(name, n, n_steps, seed)
+    steps = diffusion_restore.super_resolve(
+        generator, small, label=labels_of(generator, asked, numbers["n"]), **numbers
+    )
     about = {"name": f"{generator.card.name}-enlarged-seed{numbers['seed']}", "model": generator.card.name,
              "class": asked, "from": small.shape[0], **numbers}  # fmt: skip
     return RUNS.start(_enlarged(steps, picture, small), numbers["n_steps"], about)
@@ -215,5 +226,5 @@ def build_enlarge() -> None:
             go = gr.Button("Enlarge", variant="primary", elem_id="enlarge-go")
         with gr.Column(scale=5, min_width=300):
             player = film(("bicubic", *diffusion_frames.PANELS), "enlarge-film", "Make a picture, then press Enlarge.",
-                          chart=diffusion_frames.chart())  # fmt: skip
+                          chart=diffusion_frames.chart(), picked=1)  # fmt: skip
     shows(player, go, begin_enlarge, [drawn, asked, n, n_steps, seed])
