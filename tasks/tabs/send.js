@@ -90,7 +90,7 @@
         this.opener.setAttribute('aria-expanded', String(event.newState === 'open'));
       });
       this.menu.addEventListener('keydown', (event) => this.move(event));
-      addEventListener('scroll', () => this.menu.matches(':popover-open') && this.menu.hidePopover(), {passive: true});
+      for (const kind of ['scroll', 'resize']) addEventListener(kind, () => this.place(), {passive: true});
     }
     connectedCallback() {
       this.opener.textContent = this.getAttribute('label') || 'Send to\u2026';
@@ -117,11 +117,15 @@
         return item;
       }));
       this.menu.showPopover();
+      this.place();
+      this.menu.firstElementChild.focus({preventScroll: true});
+    }
+    place() { // beside its button, also while the page moves
+      if (!this.menu.matches(':popover-open')) return;
       const at = this.opener.getBoundingClientRect(), {offsetWidth: w, offsetHeight: h} = this.menu;
       const below = at.bottom + 4 + h < innerHeight || at.top < h;
       this.menu.style.left = `${Math.max(8, Math.min(at.left, innerWidth - w - 8))}px`;
       this.menu.style.top = `${below ? at.bottom + 4 : at.top - h - 4}px`;
-      this.menu.firstElementChild.focus();
     }
     move(event) {
       const items = [...this.menu.children], now = items.indexOf(this.shadowRoot.activeElement), last = items.length - 1;

@@ -20,9 +20,12 @@ SLOW = 120_000  # ms, for a photo on two busy cores
 def open_tab(page: Page, *names: str) -> None:
     for name in names:
         tab = page.locator(f"button[role=tab]:visible:text-is('{name}')")
-        if not tab.count():  # a phone keeps what does not fit in a menu
-            page.locator(".overflow-menu:visible > button").first.click()
+        for more in page.locator(".overflow-menu:visible > button").all() if not tab.count() else []:
+            more.click()  # a phone keeps what does not fit in a menu; the inner tabs have one of their own
             tab = page.locator(f".overflow-dropdown button:visible:text-is('{name}')")
+            if tab.count():
+                break
+            more.click()
         tab.first.click()
 
 
