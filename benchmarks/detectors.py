@@ -1,6 +1,6 @@
 """The same YOLO weights by different libraries: milliseconds and mean average precision; and through ultralytics' val.
 
-    python -m benchmarks.detectors [--yolo PATH] [--data DIR] [--pictures N]
+    python -m benchmarks.detectors [--yolo PATH] [--data DIR] [--pictures N] [--size PX] [--without bf16]
 
 Two networks. The bundled digit detector on its 2,000 test scenes: PyTorch fp32, bf16 + channels_last, OpenVINO, and
 ONNX Runtime where the packages onnx, onnxslim and onnxruntime are. PATH, YOLO weights of COCO's classes (a .pt file, or
@@ -235,11 +235,19 @@ def _onnx(path: Path) -> yolo.Engine:
         return OnnxEngine(Path(made), like)
 
 
-def compare(path: Path, name: str, pictures: Pictures, size: int, theirs: tuple[float, float] | None = None) -> None:
-    """One row for each engine; `theirs`: ultralytics' own mAP50-95 and mAP50."""
+def compare(
+    path: Path,
+    name: str,
+    pictures: Pictures,
+    size: int,
+    theirs: tuple[float, float] | None = None,
+    without: str | None = None,
+) -> None:
+    """One row for each engine but those `without` stands in the title of; `theirs`: ultralytics' own mAPs."""
     coming = iter(pictures)
     first = next(coming)
-    for one in measure([Detector(path.stem, engine) for engine in engines(path)], chain([first], coming), size):
+    wanted = [engine for engine in engines(path) if without is None or without not in engine.title]
+    for one in measure([Detector(path.stem, engine) for engine in wanted], chain([first], coming), size):
         precise, loose, ms = one.score()
         record("detectors", {
             "weights": path.stem,
@@ -262,17 +270,20 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=data.default_data_dir())
     parser.add_argument("--pictures", type=int, help="of each kind at most; default: all")
     parser.add_argument("--size", type=int, default=640, help="px, of the COCO weights")
+    parser.add_argument("--without", help='leave engines out by a word of their title: "bf16" where it is emulated')
     args = parser.parse_args()
     n = min(N_TEST, args.pictures or N_TEST)
     scenes = ((s.image, s) for s in series("test", data.mnist(args.data, train=False), n))
-    compare(weights.FOLDER / "detector.pt", "test scenes", scenes, weights.read_card("detector").preprocess["size"])
+    size = weights.read_card("detector").preprocess["size"]
+    compare(weights.FOLDER / "detector.pt", "test scenes", scenes, size, without=args.without)
     folder = args.data / "coco128"
     if args.yolo is None or not folder.is_dir():
         print(f"COCO weights: --yolo names none, or {folder} is not there; nothing to compare")
         return
     n = min(COCO128, args.pictures or COCO128)
-    theirs = ultralytics_score(args.yolo, folder, args.size) if n == COCO128 else None
-    compare(args.yolo, "COCO128", labelled_pictures(folder, n), args.size, theirs)
+    comparable = n == COCO128 and (args.yolo.suffix == ".pt" or args.size == 640)  # an export keeps to its own size
+    theirs = ultralytics_score(args.yolo, folder, args.size) if comparable else None
+    compare(args.yolo, "COCO128", labelled_pictures(folder, n), args.size, theirs, args.without)
 
 
 if __name__ == "__main__":

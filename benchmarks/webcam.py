@@ -1,13 +1,14 @@
 """Live detection in a real Chromium with a fake camera, against gradio's plain streaming pattern, on the same cores.
 
-    python -m benchmarks.webcam [--yolo PATH] [--seconds 15] [--visitors 1 2 4 8]
+    python -m benchmarks.webcam [--yolo PATH] [--seconds 15] [--visitors 1 2 4 8] [--size 640]
 
 The camera shows a clip of 640x480 px at 30 frames a second, made from a picture that ultralytics brings along; each of
 its frames is looked at once at most, so 30 detections a second are all there are. The last row's camera has 60. All
 apps run the same network at the same input size. Writes benchmarks/results/webcam.csv: detections a second, round trip
 p50 and p95 (from the capture of a frame to its boxes in the page), for several visitors the least and the most that one
 of them gets, the server's resident memory when the measured seconds begin and end, and what the plain pattern gives
-with all its defaults and with `stream_every=0.05`. `--skip-plain` leaves that out.
+with all its defaults and with `stream_every=0.05`. `--skip-plain` leaves that out. `--size` is what a visitor chooses
+as input size in the page, whose own choice is 416 px; the plain pattern has the file's own, 640 px.
 """
 
 import argparse
@@ -117,7 +118,7 @@ READ = """() => {
 
 
 def ours(
-    chromium: Chromium, url: str, pid: int, visitors: int, seconds: float
+    chromium: Chromium, url: str, pid: int, visitors: int, seconds: float, size: int
 ) -> tuple[list[tuple[float, float, float]], float, float]:
     """For each visitor (detections a second, round trip p50, p95 in ms) by the page's own clock; memory in MB, before
     and after."""
@@ -127,6 +128,7 @@ def ours(
         for page in pages_of(context, url):
             page.get_by_role("tab", name="Detection").click()
             page.locator(".live .said", has_text="Ready").wait_for(timeout=90_000)
+            page.locator(".live .size").select_option(str(size))
         for page in pages_of(context, url):
             page.get_by_role("button", name="Start camera").click()
     time.sleep(WARM_S)
@@ -200,6 +202,7 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--visitors", type=int, nargs="+", default=[1, 2, 4, 8])
+    parser.add_argument("--size", type=int, default=640, help="px that the network sees, as chosen in the page")
     parser.add_argument("--skip-plain", action="store_true", help="without the plain pattern, its columns empty")
     args = parser.parse_args()
     if args.yolo is None:
@@ -217,11 +220,12 @@ def main() -> None:
         for n, fps in [*((n, 30) for n in args.visitors), *([(1, 60)] if 1 in args.visitors else [])]:
             data = Path(folder) / f"visitors-{n}-{fps}"
             with running_app_process() as (url, pid), Chromium(playwright, clips[fps], data) as chromium:
-                got, memory, memory_after = ours(chromium, url, pid, n, args.seconds)
+                got, memory, memory_after = ours(chromium, url, pid, n, args.seconds, args.size)
             rates = [rate for rate, _, _ in got]
             record("webcam", {
                 "visitors": n,
                 "camera_fps": fps,
+                "size": args.size,
                 "rate_all": round(sum(rates), 1),
                 "rate_least": round(min(rates), 1),
                 "rate_most": round(max(rates), 1),

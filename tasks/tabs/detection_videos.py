@@ -4,9 +4,10 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -82,7 +83,8 @@ def _steps(
         ):  # fmt: skip
             if progress.table is not None:
                 video = str(progress.video) if progress.video else None
-                yield progress_html(progress), video, counts_plot(progress, model.class_names), str(progress.table)
+                colours = colours_of(progress, model.class_names)
+                yield progress_html(progress, colours), video, counts_plot(progress, colours), str(progress.table)
             elif time.monotonic() - shown > SHOW_EVERY:
                 old = gr.skip() if shown else None  # the results of the video before go when this one is under way
                 shown = time.monotonic()
@@ -117,8 +119,15 @@ def detect_video(
         )  # copied into gradio's cache before the folder goes
 
 
-def progress_html(progress: "Progress") -> str:
-    """A bar with the time left; once done what was counted."""
+def colours_of(progress: "Progress", class_names: Sequence[str]) -> dict[str, str]:
+    """Class -> the colour of its boxes, for what was found."""
+    from tasks import annotate
+
+    return {kind: "#" + bytes(annotate.colour_of(class_names.index(kind))).hex() for kind in progress.counts}
+
+
+def progress_html(progress: "Progress", colours: Mapping[str, str] = MappingProxyType({})) -> str:
+    """A bar with the time left; once done what was counted, with the colours that the plot has."""
     if progress.table is None:
         share = min(1.0, progress.frames / progress.expected) if progress.expected else None
         left = progress.seconds_left
@@ -126,8 +135,9 @@ def progress_html(progress: "Progress") -> str:
         text += f", about {left:.0f} s left" if left is not None else ""
         value = f" value='{share:.3f}'" if share is not None else ""
         return f"<div class='lab-card'><progress max='1'{value} aria-label='Progress'></progress><p>{text}</p></div>"
+    swatch = {kind: f"<i class='lab-swatch' style='background:{colour}'></i>" for kind, colour in colours.items()}
     rows = "".join(
-        f"<tr><td>{escape(kind)}</td><td class='num'>{max(n for _, n in series)}</td>"
+        f"<tr><td>{swatch.get(kind, '')}{escape(kind)}</td><td class='num'>{max(n for _, n in series)}</td>"
         f"<td class='num'>{len(progress.unique.get(kind, ()))}</td></tr>"
         for kind, series in sorted(progress.counts.items(), key=lambda item: -len(progress.unique.get(item[0], ())))
     )
@@ -139,14 +149,11 @@ def progress_html(progress: "Progress") -> str:
     return f"<div class='lab-card' aria-live='polite'>{note}{table}<p class='lab-lead'>{speed}</p></div>"
 
 
-def counts_plot(progress: "Progress", class_names: Sequence[str]) -> Any:
-    """Objects in the picture over time, a line per class in the colour of its boxes."""
+def counts_plot(progress: "Progress", colours: dict[str, str]) -> Any:
+    """Objects in the picture over time, a line per class."""
     import pandas as pd
 
-    from tasks import annotate
-
     rows = [(second, n, kind) for kind, series in progress.counts.items() for second, n in series]
-    colours = {kind: "#" + bytes(annotate.colour_of(class_names.index(kind))).hex() for kind in progress.counts}
     return gr.update(value=pd.DataFrame(rows, columns=["second", "count", "class"]), color_map=colours)
 
 
@@ -165,8 +172,9 @@ def build_videos() -> None:
                 label="With boxes and numbers", interactive=False, height=320, elem_id="detect-video-boxes"
             )
             table = gr.File(label="All boxes (CSV)", interactive=False)
-    plot = gr.LinePlot(x="second", y="count", color="class", y_lim=[0, None], x_title="seconds", y_title="at once",
-                       label="Counts over time", height=300, elem_id="detect-video-plot")  # fmt: skip
+    plot = gr.LinePlot(x="second", y="count", color="class", colors_in_legend=[], y_lim=[0, None], x_title="seconds",
+                       y_title="at once", label="Counts over time", height=300,
+                       elem_id="detect-video-plot")  # fmt: skip
     prepared = start.click(answering(prepare), [video, settings[0]], settings[2], show_progress_on=said,
                            concurrency_id="downloads", api_visibility="private")  # fmt: skip
     prepared.success(
