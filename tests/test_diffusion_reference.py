@@ -47,7 +47,7 @@ def noise() -> torch.Generator:
 
 
 def test_forward_process() -> None:
-    theirs = diffusers.DDPMScheduler(T, beta_schedule="squaredcos_cap_v2")
+    theirs: Any = diffusers.DDPMScheduler(T, beta_schedule="squaredcos_cap_v2")
     error = float((alpha_bars() - theirs.alphas_cumprod).abs().max())
     print(f"alpha_bar: {error:.1e}")
     assert error < 1e-6
@@ -80,7 +80,7 @@ def test_a_whole_sampling_equals_diffusers_pipeline(generator: DiffusionGenerato
     if sampler == "unipc":  # its step takes no source of noise, which DDPMPipeline hands over
         own = steps.step
         steps.step = lambda v, t, x, generator=None: own(v, t, x)
-    kind = diffusers.DDIMPipeline if sampler == "ddim" else diffusers.DDPMPipeline
+    kind: Any = diffusers.DDIMPipeline if sampler == "ddim" else diffusers.DDPMPipeline
     pipe = kind(_UNet(generator), steps)
     pipe.set_progress_bar_config(disable=True)
     picture = pipe(generator=noise(), num_inference_steps=N_STEPS, output_type="np").images[0, ..., 0]

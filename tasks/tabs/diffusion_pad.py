@@ -48,8 +48,7 @@ def fit_picture(request: dict[str, Any]) -> dict[str, Any]:
     from tasks import images
 
     name, url = model_of(request), request.get("picture")
-    head = URL.match(url) if isinstance(url, str) and len(url) <= MAX_UPLOAD else None
-    if head is None:
+    if not isinstance(url, str) or len(url) > MAX_UPLOAD or (head := URL.match(url)) is None:
         raise ImageError(f"A picture is needed as a JPEG or PNG data URL of at most {MAX_UPLOAD:,} characters.")
     data = _bytes(url[head.end() :])
     if name == "mnist":
