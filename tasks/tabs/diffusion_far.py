@@ -18,7 +18,7 @@ TIMES = (100, 200, 300, 400, 500, 600, 650, 700, 750, 800, 850, 900, 950, 1000)
 NOISES = 9  # at each t
 STEPS = 10  # back, each time
 PANELS = ("drowned up to <i>t</i>", "brought back")
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400, 220, 42, 22, 14, 36
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400, 236, 42, 22, 30, 36
 HIDDEN = (-50.0, -50.0)  # a dot whose time has not come
 
 
@@ -112,8 +112,8 @@ def chart() -> str:
         f"as the original, over the time t to which it was drowned'>{grid}"
         f"<line x1='{LEFT}' x2='{WIDTH - RIGHT}' y1='{_y(0.1)}' y2='{_y(0.1)}' stroke='currentColor' "
         f"stroke-dasharray='3 4' opacity='.5'/><text x='{LEFT + 4}' y='{_y(0.1) - 5}'>chance</text>{ring}"
-        f"{pair * len(TIMES)}<text x='{LEFT + 4}' y='{_y(0.72)}' style='fill:var(--lab-accent)'>● brought back</text>"
-        f"<text x='{LEFT + 4}' y='{_y(0.6)}' style='fill:var(--lab-second)'>● still in the noise</text>"
+        f"{pair * len(TIMES)}<text x='{LEFT}' y='12' style='fill:var(--lab-accent)'>● brought back</text>"
+        f"<text x='{LEFT + 110}' y='12' style='fill:var(--lab-second)'>● still in the noise</text>"
         f"<text x='{(LEFT + WIDTH - RIGHT) / 2}' y='{HEIGHT - 4}' text-anchor='middle'>t, how far in</text></svg>"
     )
 
