@@ -16,7 +16,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from tasks import compute
+from tasks import compute, weights
 from tasks.detection import TRACKING_FLOOR, Detections
 from tasks.images import ImageError
 from tasks.tabs import detection_live as live
@@ -232,6 +232,11 @@ def test_endpoints_for_pictures_and_videos(app_url: str, tmp_path: Path) -> None
         client.predict(handle_file(tmp_path / "text.mp4"), "digits", 0.4, 0.7, 320, api_name="/detect_video")
     with pytest.raises(AppError, match="no detector"):
         client.predict(handle_file(sheet), "yolo99", 0.4, 0.7, 320, api_name="/detect_objects")
+
+
+def test_the_usual_size_is_the_cards() -> None:
+    assert pictures.usual_size("digits") == weights.read_card("detector").preprocess["size"]
+    assert pictures.usual_size("yolo11n") == 640
 
 
 def test_csv_defuses_formulas() -> None:

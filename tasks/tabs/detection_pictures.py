@@ -142,6 +142,11 @@ def result_html(found: Any, settings: dict[str, Any], size_hw: tuple[int, int], 
     )
 
 
+def usual_size(name: str) -> int:
+    """px at which a detector of the list was trained."""
+    return 320 if name == detectors.BUNDLED else 640
+
+
 def settings_row() -> list[Any]:
     """Model, confidence, IoU, size: the same for pictures and videos."""
     offered = detectors.choices()
@@ -150,7 +155,9 @@ def settings_row() -> list[Any]:
                             label="Model", filterable=False, scale=2, min_width=280)  # fmt: skip
         confidence = gr.Slider(0.05, 0.95, 0.25, step=0.05, label="Confidence", min_width=190)
         iou = gr.Slider(0.1, 0.95, 0.7, step=0.05, label="Overlap, IoU", min_width=190)
-        size = gr.Dropdown([320, 416, 640], value=640, label="Input size, px", filterable=False, min_width=120)
+        size = gr.Dropdown([320, 416, 640], value=usual_size(str(offered[0]["name"])), label="Input size, px",
+                           filterable=False, min_width=120)  # fmt: skip
+    model.change(usual_size, model, size, show_progress="hidden", queue=False, api_visibility="private")
     return [model, confidence, iou, size]
 
 
