@@ -19,8 +19,9 @@ from tasks.tabs.errors import answering
 KINDS = {"GAN": "--lab-second", "VAE": "--lab-third", "Diffusion": "--lab-accent"}
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 620, 240, 12, 12, 20, 36
 STYLE = (
-    "<style>.lab-pairs td{padding:.25rem .35rem;text-align:center;font-size:.8rem;font-variant-numeric:tabular-nums}"
-    ".lab-pairs img{width:44px;height:44px;image-rendering:pixelated;display:block;margin:0 auto .1rem;"
+    "<style>.lab-table.lab-pairs td{padding:.25rem .35rem;text-align:center;font-size:.8rem;"
+    "font-variant-numeric:tabular-nums}"
+    ".lab-pairs img{width:44px;min-width:44px;height:44px;image-rendering:pixelated;display:block;margin:0 auto .1rem;"
     "border-radius:4px}"
     ".lab-pairs .near{color:var(--lab-second);font-weight:600}.lab-pairs th{white-space:nowrap;vertical-align:middle}"
     ".lab-curve .yard{fill:var(--body-text-color-subdued);opacity:.22;stroke:none}</style>"

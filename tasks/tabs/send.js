@@ -130,7 +130,8 @@
     move(event) {
       const items = [...this.menu.children], now = items.indexOf(this.shadowRoot.activeElement), last = items.length - 1;
       const to = {ArrowDown: now < last ? now + 1 : 0, ArrowUp: now > 0 ? now - 1 : last, Home: 0, End: last}[event.key];
-      if (event.key === 'Tab') this.menu.hidePopover();
+      if (event.key === 'Tab' || event.key === 'Escape') this.menu.hidePopover();
+      if (event.key === 'Escape') this.opener.focus();
       if (to === undefined) return;
       event.preventDefault();
       items[to].focus();
