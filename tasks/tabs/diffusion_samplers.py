@@ -91,7 +91,7 @@ def build_samplers() -> None:
     )
     with gr.Row():
         data_set = gr.Dropdown(list(offered.items()), value=first, label="Model", filterable=False,
-                               visible=len(offered) > 1, min_width=150)  # fmt: skip
+                               visible=len(offered) > 1, min_width=200)  # fmt: skip
         asked = gr.Dropdown(class_choices(first), value=IN_TURN, label="Class", filterable=False, min_width=130)
         n_steps = gr.Slider(1, 50, 8, step=1, label="Steps", min_width=150)
         guidance = gr.Slider(0, 6, guidance_of(first), step=0.1, label="Guidance", min_width=150)

@@ -1,15 +1,21 @@
 """Diffusion with a given picture: noise added in the page, taken away, holes filled, sizes raised; four samplers."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
+from tasks import weights
 from tests.browser.conftest import OpenPage
-from tests.browser.test_diffusion import DONE, SHIPPED, diffusion, grey, panel, requests_of, wait_for_end
+from tests.browser.test_diffusion import DONE, SHIPPED, choose, diffusion, grey, panel, requests_of, wait_for_end
 
 pytestmark = SHIPPED
+IN_COLOUR = pytest.mark.skipif(
+    not (weights.FOLDER / "diffusion_cifar10.json").is_file(), reason="weights/diffusion_cifar10.json is not there"
+)
 
 
 def stroke(page: Page, pad: str, *points: tuple[float, float]) -> None:
@@ -109,3 +115,89 @@ def test_samplers_side_by_side(open_page: OpenPage) -> None:
     assert all(p.shape == (57, 57) and p.std() > 40 for p in pictures)
     assert len({p.tobytes() for p in pictures}) == 4
     expect(page.locator("#samplers-film .text")).to_contain_text(re.compile(r"UniPC \d+ ms.*DDPM \d+ ms"))
+
+
+def test_how_far_in_can_you_go(open_page: OpenPage) -> None:
+    page = diffusion(open_page(), "Forward and back")
+    stroke(page, "#forward-pad", *ONE)
+    choose(page, "How far in?")
+    page.locator("#far-go").click()
+    expect(page.locator("#far-film .save")).to_be_visible(timeout=3 * DONE)  # 1,260 pictures and steps
+    film = page.locator("#far-film")
+    expect(film.locator(".text")).to_contain_text("reads the original as 1")
+    expect(film.locator(".text")).to_contain_text(re.compile(r"Up to t = \d+ all came back"))
+    shown = "els => els.filter((e) => Number(e.getAttribute('cx')) > 0).length"
+    n = film.locator(".dot").count()
+    assert film.locator(".dot").evaluate_all(shown) == n == 29
+    film.locator(".scrub").fill("0")
+    expect(film.locator(".title")).to_contain_text("To t = 100 and back in 10 steps: 9 of 9 are 1")
+    assert film.locator(".dot").evaluate_all(shown) == 3
+
+
+def test_a_mask_over_nothing_or_everything(open_page: OpenPage) -> None:
+    page = diffusion(open_page(), "Inpaint")
+    page.locator("#inpaint-pad [data-tool=pen]").click()
+    stroke(page, "#inpaint-pad", *ONE)
+    page.locator("#inpaint-go").click()
+    expect(page.locator(".toast-body")).to_contain_text("Paint over a part of the picture")
+    page.locator("#inpaint-pad [data-tool=hide]").click()
+    rows = [(x, y / 10) for y in range(11) for x in ((0.0, 1.0) if y % 2 else (1.0, 0.0))]
+    stroke(page, "#inpaint-pad", *((min(0.99, max(0.01, x)), min(0.99, max(0.01, y))) for x, y in rows))
+    assert (grey(page, "#inpaint-pad .mask") > 0).all()
+    expect(page.locator(".toast-body")).to_have_count(0)  # gone after its time
+    page.locator("#inpaint-go").click()
+    expect(page.locator(".toast-body")).to_contain_text("Paint over a part of the picture")
+    expect(page.locator("#inpaint-film .status")).not_to_contain_text("Starting")
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """Blue above, orange below; wider than high."""
+    pixels = np.zeros((120, 200, 3), np.uint8)
+    pixels[:60], pixels[60:] = (40, 90, 200), (220, 130, 40)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+@IN_COLOUR
+@pytest.mark.parametrize(
+    ("tab", "pad", "go", "film", "shown"),
+    [("Forward and back", "#forward-pad", "#forward-go", "#forward-film", 1),
+     ("Inpaint", "#inpaint-pad", "#inpaint-go", "#inpaint-film", 4),
+     ("Super-resolve", "#small-pad", "#enlarge-go", "#enlarge-film", 4)],
+)  # fmt: skip
+def test_a_photo_of_ones_own_in_colour(
+    open_page: OpenPage, photo: Path, tab: str, pad: str, go: str, film: str, shown: int
+) -> None:
+    page = diffusion(open_page(), tab)
+    page.locator(f"{pad} .model").select_option("cifar10")
+    page.locator(f"{pad} .file").set_input_files(photo)
+    expect(page.locator(f"{pad} .said")).to_contain_text("32 × 32 px")
+    red = grey(page, f"{pad} .ink")
+    assert red.shape == (32, 32) and abs(red[4, 16] - 40) < 8 and abs(red[28, 16] - 220) < 8
+    page.locator(go).click()
+    wait_for_end(page, film)
+    side = 32 if shown == 1 else 65
+    last = page.locator(f"{film} .screen canvas").count() - 1
+    assert panel(page, film, last).shape == (side, side)
+    if tab == "Inpaint":  # the upper half was not hidden
+        assert np.array_equal(panel(page, film)[:16, :32], red[:16])
+    if tab == "Super-resolve":
+        expect(page.locator(f"{pad} .size")).to_have_text("8 × 8 px")
+        small = grey(page, f"{pad} .reduced")
+        assert np.abs(panel(page, film, 2)[:32, :32].reshape(8, 4, 8, 4).mean((1, 3)) - small).max() < 2
+    if tab == "Forward and back":
+        expect(page.locator(f"{film} .text")).to_contain_text("The classifier reads the original as")
+
+
+@IN_COLOUR
+def test_photos_are_generated_in_colour(open_page: OpenPage) -> None:
+    page = diffusion(open_page())
+    page.locator("#diffusion-model input").click()
+    page.get_by_role("option", name="Small photos").click()
+    page.locator("#diffusion-class input").click()
+    page.get_by_role("option", name="ship", exact=True).click()
+    page.get_by_label("number input for Pictures").fill("4")
+    page.locator("#diffusion-go").click()
+    wait_for_end(page)
+    assert panel(page).shape == (65, 65) and panel(page).std() > 10
