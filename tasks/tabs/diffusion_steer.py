@@ -106,7 +106,7 @@ def build_forward() -> None:
                 n_steps = gr.Slider(1, 50, 20, step=1, label="Steps back", min_width=200)
                 go = gr.Button("Denoise from here", variant="primary", elem_id="forward-go", min_width=200)
             player = film(("the original", *diffusion_frames.PANELS), "forward-film", "The way back appears here.",
-                          chart=diffusion_frames.chart())  # fmt: skip
+                          chart=diffusion_frames.chart(), picked=1)  # fmt: skip
             shows(player, go, begin_denoise, [drawn, n_steps])
         with gr.Tab("How far in?", id="far"):
             diffusion_far.build_far(drawn)
