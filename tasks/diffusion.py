@@ -138,13 +138,17 @@ class DiffusionGenerator:
     def _sample(
         self, x: Tensor, labels: Tensor, steps: Any, guidance: float, noise: list[torch.Generator]
     ) -> Iterator[DiffusionStep]:
-        stochastic = {"generator": noise} if type(steps).__name__ == "DDPMScheduler" else {}
+        kind = type(steps).__name__
+        stochastic = {"generator": noise} if kind == "DDPMScheduler" else {}
         times = steps.timesteps.tolist()
         for i, t in enumerate(times):
             with compute.stopwatch() as ms:
                 v = self.predict(x, t, labels, guidance)
                 x0 = self.x0_of(x, v, t).clamp(-1, 1)
-                x = steps.step(v, t, x, **stochastic).prev_sample
+                if kind == "DDIMScheduler":  # its own step goes to t - T // n, not to the time that is looked at next
+                    x = self.ddim_step(x, v, x0, t, times[i + 1] if i + 1 < len(times) else None)
+                else:
+                    x = steps.step(v, t, x, **stochastic).prev_sample
             yield DiffusionStep(i + 1, len(times), t, float(self.alpha_bars[t]), to_numpy(x), to_numpy(x0), ms() / 1000)
 
     def predict(self, x: Tensor, t: int, labels: Tensor, guidance: float) -> Tensor:
@@ -162,6 +166,12 @@ class DiffusionGenerator:
             both = self.network(torch.cat([x, x]), time_step.repeat(2), torch.cat([labels, none])).float()
         with_class, without = both.chunk(2)
         return torch.lerp(without, with_class, guidance)
+
+    def ddim_step(self, x: Tensor, v: Tensor, x0: Tensor, t: int, after: int | None) -> Tensor:
+        """x at the time `after` (None: the picture): Song et al. 2021 (arXiv 2010.02502), eq. 12 with sigma = 0."""
+        a, b = float(self.alpha_bars[t]), 1.0 if after is None else float(self.alpha_bars[after])
+        eps = math.sqrt(a) * v + math.sqrt(1 - a) * x
+        return math.sqrt(b) * x0 + math.sqrt(1 - b) * eps
 
     def x0_of(self, x: Tensor, v: Tensor, t: int) -> Tensor:
         """The picture that v speaks of: x0 = sqrt(alpha_bar) x_t - sqrt(1 - alpha_bar) v."""
