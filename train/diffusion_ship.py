@@ -145,8 +145,8 @@ def measure(
         metric("Frechet distance, times the floor", best.distance / best.floor if best.floor else 0.0),
         metric("precision", best.precision),
         metric("recall", best.recall),
-        metric("time for one picture", 1000 * seconds, "ms", f"{how}, {AT_ONCE} at once; processor time over all cores, "
-               f"{report.hardware()}"),
+        metric("time for one picture", 1000 * seconds, "ms", f"{how}, {AT_ONCE} at once; processor time of all "
+               f"cores, {report.hardware()}"),
     ])  # fmt: skip
     weights.save(network, card, out, half=True)  # whole without the table, which takes longer than all the rest
     card.tables["samplers"] = table_of_samplers(generator, judge, plan.n_measured / 10_000, steps)

@@ -64,7 +64,8 @@ def measured(data_set: str) -> str:
         f"<div class='lab-scroll'><table class='lab-table'><thead><tr><th>sampler</th>{head}</tr></thead><tbody>{rows}"
         "</tbody></table></div><p class='lab-lead'>Share that a classifier reads as the class asked for, of n pictures "
         "made; where there are enough, the Fréchet distance as a multiple of what as many training pictures score; "
-        f"processor time for one picture, made 50 at once, over all cores. Guidance {escape(str(guidance))}; {escape(hardware(card))}.</p>"
+        f"processor time for one picture, made 50 at once, over all cores. Guidance {escape(str(guidance))}; "
+        f"{escape(hardware(card))}.</p>"
     )
 
 
