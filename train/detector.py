@@ -260,6 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, default=10, help="of fine-tuning")
     parser.add_argument("--imgsz", type=int, default=640, help="px, of fine-tuning")
     parser.add_argument("--batch", type=int, default=16, help="pictures, of fine-tuning; few pictures want a small one")
+    parser.add_argument("--lr", type=float, help="peak learning rate of fine-tuning; new classes want about 1e-3")
     args = parser.parse_args(arguments)
     if args.init or args.data_yaml:
         from train import fine_tune
@@ -268,7 +269,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parser.error("fine-tuning needs both --init and --data-yaml")
         try:
             best = fine_tune.fine_tune(
-                args.init, args.data_yaml, Path("runs"), args.epochs, args.imgsz, args.seed, args.batch
+                args.init,
+                args.data_yaml,
+                Path("runs"),
+                args.epochs,
+                args.imgsz,
+                args.seed,
+                args.batch,
+                lr=args.lr,
             )
         except fine_tune.FineTuneError as error:
             parser.exit(1, f"{error}\n")

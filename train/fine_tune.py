@@ -22,6 +22,7 @@ def fine_tune(
     seed: int = 0,
     batch: int = 16,
     fraction: float = 1.0,
+    lr: float | None = None,
 ) -> Path:
     """Train `init` for some epochs and return the best checkpoint, `runs/<name of the init>-<name of the data>/...`.
 
@@ -32,6 +33,7 @@ def fine_tune(
         batch: pictures a step; ultralytics warms up for 100 steps at least, which few pictures in large batches never
             leave.
         fraction: share of the training pictures that is used.
+        lr: peak learning rate of AdamW; None: ultralytics' choice, which suits weights that know the objects already.
     Raises:
         FineTuneError: the weights cannot be had; the data set's file is missing, broken or names folders without
             pictures.
@@ -45,9 +47,12 @@ def fine_tune(
     out.mkdir(parents=True, exist_ok=True)
     whole = out / "data.yaml"  # the same with absolute paths: ultralytics would look in the folder it is started from
     YAML.save(whole, found)
+    own: dict[str, Any] = {} if lr is None else {"optimizer": "AdamW", "lr0": lr}
     try:
+        # nbs: a step each batch; ultralytics' own way adds up the gradients of 64 pictures first
         model.train(data=str(whole), epochs=epochs, imgsz=imgsz, seed=seed, batch=batch, fraction=fraction, plots=False,
-                    project=str(runs.resolve()), name=out.name, exist_ok=True, workers=0, verbose=False)  # fmt: skip
+                    project=str(runs.resolve()), name=out.name, exist_ok=True, workers=0, verbose=False,
+                    nbs=batch, **own)  # fmt: skip
     except (FileNotFoundError, RuntimeError, SyntaxError, ValueError) as error:
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise FineTuneError(f"Training on {data_yaml} failed: {reason}") from error
