@@ -17,6 +17,7 @@ from tasks.tabs.compare_neighbours import KINDS, build_neighbours
 
 RESULT = weights.ROOT / "benchmarks" / "results" / "generators.csv"
 COMMAND = "python -m train.evaluate"
+TRAININGS = "python -m train.gan / vae / diffusion"
 Row = Mapping[str, str]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 520, 270, 44, 20, 18, 40
 
@@ -45,35 +46,36 @@ def table_html(rows: Sequence[Row]) -> str:
     by = chosen(rows)
     stable = stability()
     steps = by["Diffusion"]["steps"] if "Diffusion" in by else "20"
-    lines: list[tuple[str, str, dict[str, str]]] = [
-        ("Training stability", "how far the Fréchet distance on held-out digits rose again after its best", stable),
-        ("Sample quality", "Fréchet distance, times the floor (less is better)", cells(by, "times_floor", "{:.1f} ×")),
-        ("", "readable as the digit that was asked for", cells(by, "agreement", "{:.1f} %")),
-        ("", "precision: made digits that look like real ones", cells(by, "precision", "{:.2f}")),
-        ("Mode coverage", "recall: real digits that made ones look like", cells(by, "recall", "{:.2f}")),
-        ("Copies", "much nearer to a training digit than test digits are", percent_cells(by, "copied")),
-        ("Compute", "ms a digit, 50 at once", cells(by, "ms", "{:.2f} ms")),
-        ("", "minutes of training", cells(by, "minutes", "{:.0f} min")),
-        ("", "parameters", cells(by, "parameters", "{:,.0f}")),
+    lines: list[tuple[str, str, dict[str, str], str]] = [
+        ("Training stability", "how far the Fréchet distance on held-out digits rose again after its best", stable,
+         TRAININGS),
+        ("Sample quality", "Fréchet distance, times the floor (less is better)",
+         cells(by, "times_floor", "{:.1f} ×"), COMMAND),
+        ("", "readable as the digit that was asked for", cells(by, "agreement", "{:.1f} %"), COMMAND),
+        ("", "precision: made digits that look like real ones", cells(by, "precision", "{:.2f}"), COMMAND),
+        ("Mode coverage", "recall: real digits that made ones look like", cells(by, "recall", "{:.2f}"), COMMAND),
+        ("Copies", "much nearer to a training digit than test digits are", percent_cells(by, "copied"), COMMAND),
+        ("Compute", "ms a digit, 50 at once", cells(by, "ms", "{:.2f} ms"), COMMAND),
+        ("", "minutes of training", cells(by, "minutes", "{:.0f} min"), TRAININGS),
+        ("", "parameters", cells(by, "parameters", "{:,.0f}"), TRAININGS),
         ("Interpretability", "what can be looked into (no number possible)", {
             "GAN": "walks in z; a score of realness", "VAE": "walks in z; an encoder: a place for every real digit",
-            "Diffusion": "every step can be looked at and steered"}),
+            "Diffusion": "every step can be looked at and steered"}, ""),
     ]  # fmt: skip
     body = "".join(
         f"<tr><th>{head}</th><td style='min-width:13rem'>{what}</td>"
         + "".join(f"<td style='white-space:normal'>{found.get(k, 'not measured')}</td>" for k in KINDS)
-        + "</tr>"
-        for head, what, found in lines
+        + f"<td>{f'<code>{command}</code>' if command else ''}</td></tr>"
+        for head, what, found, command in lines
     )
     n = " / ".join(f"{int(by[k]['n']):,}" for k in by)
     device = escape(next(iter(by.values()))["device"]) if by else ""
     return (
         "<div class='lab-scroll'><table class='lab-table compare'><thead><tr><th></th><th>measured</th>"
-        f"<th>GAN</th><th>VAE</th><th>Diffusion, {steps} steps</th></tr></thead><tbody>{body}</tbody></table></div>"
+        f"<th>GAN</th><th>VAE</th><th>Diffusion, {steps} steps</th><th>by</th></tr></thead><tbody>{body}"
+        "</tbody></table></div>"
         f"<p class='lab-lead'>n = {n} made digits against 10,000 test digits, in the features of a recogniser used for "
-        f"nothing else; {device}. Measure again: <code>{COMMAND}</code>. Train again: "
-        "<code>python -m train.gan</code>, <code>python -m train.vae</code>, "
-        "<code>python -m train.diffusion</code>.</p>"
+        f"nothing else; {device}.</p>"
     )
 
 

@@ -12,6 +12,7 @@ from tasks import compute, images, weights
 from tasks.tabs import restorers
 from tasks.tabs.errors import answering
 from tasks.tabs.picture import sample_pictures
+from tasks.tabs.send import send_gallery
 
 PICTURES = {
     "Lion": ("gradio", "media_assets/images/lion.jpg"),
@@ -126,6 +127,7 @@ def build_playground() -> None:
     start = gr.Button("Compare the methods", variant="primary", elem_id="play-start")
     gallery = gr.Gallery(label="Side by side", format="png", columns=4, height=640, object_fit="contain",
                          interactive=False, elem_id="play-gallery")  # fmt: skip
+    send_gallery("play-gallery")
     table = gr.HTML(restorers.said_html("Choose a noise; every method answers."), elem_id="play-table")
     gr.on(
         [start.click, picture.input, kind.input, strength.release, seed.submit], answering(play),

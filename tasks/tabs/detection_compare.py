@@ -13,6 +13,7 @@ from tasks.tabs import detectors
 from tasks.tabs.detection_pictures import SAMPLES, for_page
 from tasks.tabs.errors import answering_steps, sentence
 from tasks.tabs.picture import checked_photo_input
+from tasks.tabs.send import send_gallery
 from tasks.weights import WeightsError
 
 OTHERS = {
@@ -100,6 +101,7 @@ def build_compare() -> None:
     table = gr.HTML(HINT, elem_id="compare-table")
     gallery = gr.Gallery(label="What each found", format="png", columns=2, height="auto", object_fit="contain",
                          interactive=False, elem_id="compare-gallery", elem_classes="lab-gallery")  # fmt: skip
+    send_gallery("compare-gallery")
     running = start.click(answering_steps(compare), [picture, chosen, confidence], [gallery, table],
                           show_progress_on=table, show_progress="minimal", concurrency_id="downloads",
                           api_visibility="private")  # fmt: skip

@@ -17,6 +17,7 @@ from tasks.images import ImageError, ImageLike
 from tasks.tabs import detection_samples, detectors
 from tasks.tabs.errors import answering, sentence
 from tasks.tabs.picture import checked_photo_input, picture_input
+from tasks.tabs.send import send_gallery, send_to
 
 SAMPLES = (
     ("ultralytics", "assets/bus.jpg"),
@@ -170,6 +171,7 @@ def build_pictures() -> None:
         with gr.Column(scale=6, min_width=300):
             boxes = gr.Image(label="What was found", format="png", interactive=False, elem_id="detect-boxes",
                              buttons=["download", "fullscreen"], height=420)  # fmt: skip
+            send_to("photo", "#detect-boxes img", "Send it with its boxes to…")
             said = gr.HTML(HINT, elem_id="detect-said")
     with gr.Accordion("All boxes as a table", open=False):
         table = gr.Dataframe(headers=list(Columns), interactive=False, label="Boxes, in pixels")
@@ -179,6 +181,7 @@ def build_pictures() -> None:
         gallery = gr.Gallery(label="What was found", format="png", columns=3, height="auto",
                              object_fit="contain", interactive=False, elem_id="detect-gallery",
                              elem_classes="lab-gallery")  # fmt: skip
+        send_gallery("detect-gallery")
         lines = gr.HTML(elem_id="detect-lines")
     for given, work, outputs in ((picture, find, [boxes, said, table]), (files, find_in_all, [gallery, lines])):
         prepared = gr.on(

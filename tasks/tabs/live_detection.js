@@ -91,7 +91,7 @@ async function start() {
   await video.play().catch(() => {});
   if (stream !== got) return;
   stage.classList.add('on'); stage.classList.toggle('mirrored', $('.mirror').checked);
-  $('.start').disabled = true; $('.stop').disabled = $('.snapshot').disabled = $('.csv').disabled = false;
+  $('.start').disabled = true; $('.stop').disabled = $('.snapshot').disabled = $('send-to').disabled = $('.csv').disabled = false;
   forget(); Object.assign(times, {trips: [], answers: [], frames: []});
   say(about ? 'Looking…' : 'Loading the network…');
   stale = true; onFrame(); watch();
@@ -102,7 +102,7 @@ function release() {
 }
 function off() {
   stage.classList.remove('on', 'veiled');
-  $('.start').disabled = false; $('.stop').disabled = $('.snapshot').disabled = true;
+  $('.start').disabled = false; $('.stop').disabled = $('.snapshot').disabled = $('send-to').disabled = true;
   pen.clearRect(0, 0, over.width, over.height);
 }
 function stop(text = 'Camera off.', trouble = false) {
@@ -277,14 +277,22 @@ function hide(on, [x1, y1, x2, y2], X, Y, flip) { // a mosaic too coarse for a f
 
 // -- taking away -----------------------------------------------------------------------------------------------------
 function save(name, href) { const a = document.createElement('a'); a.download = name; a.href = href; a.click(); }
-$('.snapshot').addEventListener('click', () => {
+function snapshot() { // a canvas; null where people are to be hidden and nobody was looked for yet
   const canvas = document.createElement('canvas'), on = canvas.getContext('2d');
   const [w, h] = [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
-  if (hiding() && !found) { say('Nothing has been looked at yet, so nobody could be hidden.', true); return; }
+  if (hiding() && !found) { say('Nothing has been looked at yet, so nobody could be hidden.', true); return null; }
   on.save(); if ($('.mirror').checked) { on.translate(w, 0); on.scale(-1, 1); } on.drawImage(video, 0, 0, w, h); on.restore();
   draw(on, {left: 0, top: 0, width: w, height: h, w, h});
-  save('detections.png', canvas.toDataURL('image/png'));
+  return canvas;
+}
+$('.snapshot').addEventListener('click', () => {
+  const picture = snapshot();
+  if (picture) save('detections.png', picture.toDataURL('image/png'));
 });
+$('send-to').source = () => {
+  const picture = snapshot();
+  return picture && {picture, kind: 'photo'};
+};
 $('.csv').addEventListener('click', () => {
   const current = nowCounts(), kinds = [...new Set([...seen.keys(), ...current.keys()])].sort((a, b) => a - b);
   const lines = kinds.map((k) => `"${String(about?.classes[k]).replaceAll('"', '""')}",${current.get(k) || 0},${seen.get(k)?.size ?? ''}`);

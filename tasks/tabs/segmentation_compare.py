@@ -12,6 +12,7 @@ from tasks.images import ImageError, ImageLike
 from tasks.tabs import segmenters
 from tasks.tabs.detection_pictures import for_page
 from tasks.tabs.errors import answering_steps, sentence
+from tasks.tabs.send import send_gallery
 from tasks.weights import WeightsError
 
 OTHERS = {
@@ -95,7 +96,9 @@ def build_compare(picture: gr.State) -> None:
         start = gr.Button("Compare", variant="primary", elem_id="segment-compare-start")
         halt = gr.Button("Stop")
     table = gr.HTML(HINT, elem_id="segment-compare-table")
-    gallery = gr.Gallery(label="What each makes of the picture", format="png", columns=2, interactive=False)
+    gallery = gr.Gallery(label="What each makes of the picture", format="png", columns=2, interactive=False,
+                         elem_id="segment-compare-gallery")  # fmt: skip
+    send_gallery("segment-compare-gallery")
     running = start.click(answering_steps(compare), [picture, chosen], [gallery, table], show_progress_on=table,
                           show_progress="minimal", concurrency_id="downloads", api_visibility="private")  # fmt: skip
     halt.click(None, None, None, cancels=[running], api_visibility="private")
