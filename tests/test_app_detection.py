@@ -2,6 +2,8 @@
 
 import base64
 import itertools
+import os
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
@@ -232,6 +235,35 @@ def test_endpoints_for_pictures_and_videos(app_url: str, tmp_path: Path) -> None
         client.predict(handle_file(tmp_path / "text.mp4"), "digits", 0.4, 0.7, 320, api_name="/detect_video")
     with pytest.raises(AppError, match="no detector"):
         client.predict(handle_file(sheet), "yolo99", 0.4, 0.7, 320, api_name="/detect_objects")
+
+
+def test_two_visitors_never_see_each_others_video(app_url: str, tmp_path: Path) -> None:
+    """At once, files of one name: each gets its own, at a place that cannot be guessed, and folders are not listed."""
+    from tasks.video import open_video
+
+    got: dict[int, tuple[str, dict[str, Any]]] = {}
+
+    def visit(frames: int) -> None:
+        (tmp_path / str(frames)).mkdir()
+        client = Client(app_url, verbose=False, download_files=str(tmp_path / str(frames)))
+        got[frames] = client.predict(
+            handle_file(clip(tmp_path / str(frames), frames)), "digits", 0.4, 0.7, 320, api_name="/detect_video"
+        )
+
+    visitors = [threading.Thread(target=visit, args=(frames,)) for frames in (6, 9)]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join()
+    for frames, (video, about) in got.items():
+        assert about["frames"] == frames
+        with open_video(video) as read:
+            assert len(list(read)) == frames
+    places = {Path(video).parent.name for video, _ in got.values()}
+    assert len(places) == 2 and all(len(place) >= 32 for place in places)  # a hash of what is in the file
+    for guess in ("", "clip.mp4", next(iter(places))):
+        for root in (tempfile.gettempdir(), os.path.join(tempfile.gettempdir(), "gradio")):
+            assert httpx.get(f"{app_url}/gradio_api/file={root}/{guess}").status_code in (403, 404)
 
 
 def test_the_usual_size_is_the_cards() -> None:
