@@ -35,7 +35,7 @@ LINES = (
     ),
     (
         "Diffusion/Generate",
-        "Watch digits appear out of noise, one step at a time; scrub back and forth, fill holes, raise resolution.",
+        "Watch digits and small photos appear out of noise, step by step; scrub back and forth, fill holes, enlarge.",
     ),
     (
         "Compare",
