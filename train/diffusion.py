@@ -157,6 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--ship", action="store_true", help="after the training: measure, write weights and card")
     parser.add_argument("--measure", action="store_true", help="no training: measure what is shipped, write its card")
+    parser.add_argument("--only-table", action="store_true", help="with --measure: only the table of samplers")
     parser.add_argument("--smoke", action="store_true", help="made-up pictures, under a minute; needs --out")
     parser.add_argument("--out", type=Path, default=weights.FOLDER, help="where weights and card go")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
@@ -187,7 +188,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.ship:
         network, card = diffusion_ship.shipped(done, name, plan, pictures, test, args.seed)
     judge = Judge.of(name, pictures, test)
-    card = diffusion_ship.measure(network, card, plan, judge, diffusion_ship.STEPS_REPORTED[name], args.out)
+    steps, headline = diffusion_ship.STEPS_REPORTED[name], not args.only_table
+    card = diffusion_ship.measure(network, card, plan, judge, steps, args.out, headline)
     print(card.headline, *(f"{m.name} {m.value} {m.unit}" for m in card.metrics[1:]), sep="\n")
 
 

@@ -27,8 +27,8 @@ from train.loop import Fit
 if TYPE_CHECKING:
     from train.diffusion import Plan
 
-STEPS_REPORTED = {"mnist": (5, 10, 20, 50, 100, 1000), "cifar10": (5, 10, 20, 50)}
-IN_TABLE = {10: 500, 20: 250, 50: 100, 100: 50, 1000: 10}  # steps up to -> pictures made of 10,000: hours otherwise
+STEPS_REPORTED = {"mnist": (5, 10, 20, 50, 100, 1000), "cifar10": (5, 10, 20)}
+IN_TABLE = {10: 500, 20: 100, 50: 40, 100: 20, 1000: 4}  # steps up to -> pictures made of 10,000: hours otherwise
 ENOUGH = 500  # pictures, for a distance that says something
 HEADLINE = ("unipc", 10)  # sampler and steps
 AT_ONCE = 50
@@ -73,11 +73,11 @@ def row(quality: Quality, seconds: float) -> dict[str, float]:
 def table_of_samplers(
     generator: DiffusionGenerator, judge: Judge, share: float, steps: Sequence[int]
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """sampler -> steps -> measures, of a share of IN_TABLE's pictures, ten at least."""
+    """sampler -> steps -> measures, of a share of IN_TABLE's pictures, four at least."""
     table: dict[str, dict[str, dict[str, float]]] = {}
     for sampler in SAMPLERS:
         for count in steps:
-            n = max(10, round(share * next(n for up_to, n in IN_TABLE.items() if count <= up_to)))
+            n = max(4, round(share * next(n for up_to, n in IN_TABLE.items() if count <= up_to)))
             images, labels, seconds = make(generator, n, sampler, count, None)
             table.setdefault(sampler, {})[str(count)] = row(judge(images, labels), seconds)
             print(sampler, count, table[sampler][str(count)], flush=True)
@@ -122,9 +122,19 @@ def shipped(
 
 
 def measure(
-    network: DiffusionUNet, card: weights.Card, plan: "Plan", judge: Judge, steps: Sequence[int], out: Path
-) -> weights.Card:
-    """Measure with the plan's guidance, write weights and card to `out`."""
+    network: DiffusionUNet, card: weights.Card, plan: "Plan", judge: Judge, steps: Sequence[int], out: Path,
+    headline: bool = True,
+) -> weights.Card:  # fmt: skip
+    """Measure with the plan's guidance, write weights and card to `out`; headline=False: only the table again."""
+    if headline:
+        card = _with_headline(network, card, plan, judge)
+        weights.save(network, card, out, half=True)  # whole without the table, which takes longer than all the rest
+    generator = DiffusionGenerator(network, card)
+    card.tables["samplers"] = table_of_samplers(generator, judge, plan.n_measured / 10_000, steps)
+    return weights.save(network, card, out, half=True)
+
+
+def _with_headline(network: DiffusionUNet, card: weights.Card, plan: "Plan", judge: Judge) -> weights.Card:
     used = {"size": plan.config["side"], "range": [-1, 1], "guidance": plan.guidance,
             "guided_times": list(plan.guided_times)}  # fmt: skip
     card = replace(card, preprocess=used, metrics=[], tables={})
@@ -148,9 +158,7 @@ def measure(
         metric("time for one picture", 1000 * seconds, "ms", f"{how}, {AT_ONCE} at once; processor time of all "
                f"cores, {report.hardware()}"),
     ])  # fmt: skip
-    weights.save(network, card, out, half=True)  # whole without the table, which takes longer than all the rest
-    card.tables["samplers"] = table_of_samplers(generator, judge, plan.n_measured / 10_000, steps)
-    return weights.save(network, card, out, half=True)
+    return card
 
 
 def untrained_judge(train_set: data.ImageSet, test: data.ImageSet) -> Judge:
