@@ -138,12 +138,15 @@ async function follow(told) {
     }
     failed = 0;
     if (answer.error && !answer.frames) { tell(answer.error, true); break; }
-    for (const frame of answer.frames) {
+    scrub.max = Math.max(told.total, frames.length + answer.frames.length) - 1;
+    for (const [k, frame] of answer.frames.entries()) { // each is drawn, also where several came at once
+      if (k && !document.hidden) await new Promise(requestAnimationFrame);
+      if (run !== mine) break;
       frame.panels.forEach((panel) => { panel.data = bytes(panel.data); });
       frames.push(frame);
+      show(frames.length - 1);
     }
-    scrub.max = Math.max(told.total, frames.length) - 1;
-    if (answer.frames.length) show(frames.length - 1);
+    if (run !== mine) return; // another run began, which has its own frames
     if (answer.error) { tell(answer.error, true); break; }
     const n = frames.length;
     if (answer.done) {
