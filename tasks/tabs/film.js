@@ -146,7 +146,7 @@ async function follow(told) {
       frames.push(frame);
       show(frames.length - 1);
     }
-    if (run !== mine) return; // another run began, which has its own frames
+    if (run !== mine) { server.film_stop(mine).catch(() => {}); return; } // another began, with its own frames
     if (answer.error) { tell(answer.error, true); break; }
     const n = frames.length;
     if (answer.done) {

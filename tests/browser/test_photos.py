@@ -38,9 +38,8 @@ def test_a_bad_file_is_answered_with_a_sentence(open_page: OpenPage, tmp_path: P
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
 def test_an_example_is_answered_without_moving_the_page(open_page: OpenPage, width: int, theme: str) -> None:
     page = photos_tab(open_page(width=width, theme=theme))
-    place = (
-        "document.querySelector('#photo-seen').getBoundingClientRect().y + scrollY"  # a click may scroll to its target
-    )
+    # on the page, not in the window: a click may scroll to its target
+    place = "document.querySelector('#photo-seen').getBoundingClientRect().y + scrollY"
     page.wait_for_timeout(1500)  # fonts and thumbnails
     before = page.evaluate(place)
     page.locator(".gallery-item:visible").first.click()
