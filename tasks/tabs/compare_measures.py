@@ -107,7 +107,7 @@ def scatter(rows: Sequence[Row], x_key: str, x_label: str) -> str:
     if not points:
         return ""
     x0, x1 = (f(p[0] for p in points) for f in (min, max))
-    y0, y1 = 1.0, max(2.0, *(p[1] for p in points))
+    y0, y1 = 1.0, 1.6 * max(2.0, *(p[1] for p in points))  # room for the title
 
     def at(x: float, y: float) -> tuple[float, float]:
         share = math.log(x / x0) / (math.log(x1 / x0) or 1)
@@ -127,7 +127,7 @@ def scatter(rows: Sequence[Row], x_key: str, x_label: str) -> str:
     for x, y, r in points:
         px, py = at(x, y)
         colour = KINDS[r["generator"]]
-        name = f"{r['steps']} steps" if r["generator"] == "Diffusion" else r["generator"]
+        name = f"{r['steps']} step{'' if r['steps'] == '1' else 's'}" if r["generator"] == "Diffusion" else r["generator"]
         marks += (f"<circle cx='{px:.1f}' cy='{py:.1f}' r='5' style='fill:var({colour})'><title>{escape(r['name'])}: "
                   f"{float(r[x_key]):g}, {y:g} times the floor</title></circle><text x='{px + 8:.1f}' y='{py - 6:.1f}' "
                   f"style='fill:var({colour})'>{name}</text>")  # fmt: skip
