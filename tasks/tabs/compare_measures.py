@@ -127,7 +127,8 @@ def scatter(rows: Sequence[Row], x_key: str, x_label: str) -> str:
     for x, y, r in points:
         px, py = at(x, y)
         colour = KINDS[r["generator"]]
-        name = f"{r['steps']} step{'' if r['steps'] == '1' else 's'}" if r["generator"] == "Diffusion" else r["generator"]
+        steps = f"{r['steps']} step{'' if r['steps'] == '1' else 's'}"
+        name = steps if r["generator"] == "Diffusion" else r["generator"]
         marks += (f"<circle cx='{px:.1f}' cy='{py:.1f}' r='5' style='fill:var({colour})'><title>{escape(r['name'])}: "
                   f"{float(r[x_key]):g}, {y:g} times the floor</title></circle><text x='{px + 8:.1f}' y='{py - 6:.1f}' "
                   f"style='fill:var({colour})'>{name}</text>")  # fmt: skip
