@@ -56,7 +56,7 @@ PLANS = {
     ),
     "cifar10": Plan(
         {"channels": 3, "side": 32, "n_classes": 10, "widths": [56, 80, 128], "layers": 2, "attention": True},
-        epochs=3.6, batch=32, lr=8e-4, ema=0.9993, mirror=True, guidance=1.5, guided_times=(0, T - 1), n_measured=2_000,
+        epochs=3.6, batch=32, lr=8e-4, ema=0.9993, mirror=True, guidance=2.5, guided_times=(0, T - 1), n_measured=1_000,
     ),
     "smoke": Plan(
         {"channels": 1, "side": 28, "n_classes": 10, "widths": [8, 16], "layers": 1, "attention": False},

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from train.diffusion import Plan
 
 STEPS_REPORTED = {"mnist": (5, 10, 20, 50, 100, 1000), "cifar10": (5, 10, 20)}
-IN_TABLE = {10: 500, 20: 100, 50: 40, 100: 20, 1000: 4}  # steps up to -> pictures made of 10,000: hours otherwise
+IN_TABLE = {10: 500, 20: 100, 50: 40, 100: 20, 1000: 4}  # steps up to -> pictures: hours otherwise
 ENOUGH = 500  # pictures, for a distance that says something
 HEADLINE = ("unipc", 10)  # sampler and steps
 AT_ONCE = 50
@@ -130,7 +130,7 @@ def measure(
         card = _with_headline(network, card, plan, judge)
         weights.save(network, card, out, half=True)  # whole without the table, which takes longer than all the rest
     generator = DiffusionGenerator(network, card)
-    card.tables["samplers"] = table_of_samplers(generator, judge, plan.n_measured / 10_000, steps)
+    card.tables["samplers"] = table_of_samplers(generator, judge, min(1.0, plan.n_measured / 5_000), steps)
     return weights.save(network, card, out, half=True)
 
 
