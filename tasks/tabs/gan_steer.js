@@ -2,12 +2,13 @@
 const plane = $('.plane'), spot = $('.spot'), from = $('.from'), other = $('.other'), mix = $('.mix');
 let x = 0, y = 0, seed = 0, busy = false, wanted = 0, mapWanted = false, started = false;
 const latencies = [];
+let telling = null;
 from.value = '3'; other.value = '8';
 
 const place = () => ({x, y, seed, mix: Number(mix.value), from: from.value, to: other.value});
 function move(nx, ny) {
   x = Math.max(-1, Math.min(1, nx)); y = Math.max(-1, Math.min(1, ny));
-  spot.style.left = `${50 + 50 * x}%`; spot.style.top = `${50 + 50 * y}%`;
+  spot.style.setProperty('--x', x); spot.style.setProperty('--y', y);
   want();
 }
 function want(map = false) {
@@ -37,6 +38,9 @@ async function ask() {
 }
 function timed(ms, answer) {
   latencies.push(ms); if (latencies.length > 1000) latencies.shift();
+  telling ??= setTimeout(() => { telling = null; tell(answer); }, 250); // not at every digit: the words are laid out anew
+}
+function tell(answer) {
   const sorted = [...latencies].sort((a, b) => a - b), at = (q) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
   $('.timing').textContent = `network ${answer.ms.toFixed(1)} ms · pointer to digit p50 ${at(.5).toFixed(0)}, p95 ${at(.95).toFixed(0)} ms · ${plane.dataset.device || ''}`;
   Object.assign(plane.dataset, {p50: at(.5).toFixed(1), p95: at(.95).toFixed(1), network: answer.ms.toFixed(2), n: latencies.length});
