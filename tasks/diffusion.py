@@ -146,7 +146,7 @@ class DiffusionGenerator:
                 v = self.predict(x, t, labels, guidance)
                 x0 = self.x0_of(x, v, t).clamp(-1, 1)
                 if kind == "DDIMScheduler":  # its own step goes to t - T // n, not to the time that is looked at next
-                    x = self.ddim_step(x, v, x0, t, times[i + 1] if i + 1 < len(times) else None)
+                    x = self.ddim_step(x, x0, t, times[i + 1] if i + 1 < len(times) else None)
                 else:
                     x = steps.step(v, t, x, **stochastic).prev_sample
             yield DiffusionStep(i + 1, len(times), t, float(self.alpha_bars[t]), to_numpy(x), to_numpy(x0), ms() / 1000)
@@ -167,10 +167,14 @@ class DiffusionGenerator:
         with_class, without = both.chunk(2)
         return torch.lerp(without, with_class, guidance)
 
-    def ddim_step(self, x: Tensor, v: Tensor, x0: Tensor, t: int, after: int | None) -> Tensor:
-        """x at the time `after` (None: the picture): Song et al. 2021 (arXiv 2010.02502), eq. 12 with sigma = 0."""
+    def ddim_step(self, x: Tensor, x0: Tensor, t: int, after: int | None) -> Tensor:
+        """x at the time `after` (None: the picture): Song et al. 2021 (arXiv 2010.02502), eq. 12 with sigma = 0.
+
+        eps is the noise that leads from x0, clipped, to x_t: with the network's own, which knows nothing of the
+        clipping, each step would lose a little, and many steps the digit (train/LOG.md).
+        """
         a, b = float(self.alpha_bars[t]), 1.0 if after is None else float(self.alpha_bars[after])
-        eps = math.sqrt(a) * v + math.sqrt(1 - a) * x
+        eps = (x - math.sqrt(a) * x0) / math.sqrt(1 - a)
         return math.sqrt(b) * x0 + math.sqrt(1 - b) * eps
 
     def x0_of(self, x: Tensor, v: Tensor, t: int) -> Tensor:

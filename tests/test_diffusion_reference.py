@@ -83,7 +83,8 @@ def test_a_whole_sampling_equals_diffusers_pipeline(generator: DiffusionGenerato
     kind: Any = diffusers.DDIMPipeline if sampler == "ddim" else diffusers.DDPMPipeline
     pipe = kind(_UNet(generator), steps)
     pipe.set_progress_bar_config(disable=True)
-    picture = pipe(generator=noise(), num_inference_steps=N_STEPS, output_type="np").images[0, ..., 0]
+    clipped = {"use_clipped_model_output": True} if sampler == "ddim" else {}
+    picture = pipe(generator=noise(), num_inference_steps=N_STEPS, output_type="np", **clipped).images[0, ..., 0]
     made = ours(generator, sampler)[-1]
     assert (np.abs(made) < 0.99).mean() > 0.3  # not just all black and white
     error = np.abs(made.clip(-1, 1) - (2 * picture - 1)).max()
@@ -102,7 +103,7 @@ def test_every_step_is_the_papers(generator: DiffusionGenerator, sampler: str, n
         for i, t in enumerate(times):
             v = generator.predict(x, t, torch.tensor([LABEL]), 1.0)
             x0 = generator.x0_of(x, v, t).clamp(-1, 1)
-            paper.eps = (paper.alpha[i] * v + paper.sigma[i] * x).double()
+            paper.eps = (x.double() - paper.alpha[i] * x0.double()) / paper.sigma[i]
             after = paper.step(i, x.double(), x0.double())
             worst = max(worst, float(np.abs(after[0, 0].numpy() - made[i]).max()))
             x = torch.from_numpy(made[i])[None, None]  # the next step starts where ours went
@@ -120,7 +121,7 @@ class Paper:
         self.alpha, self.sigma = [math.sqrt(a) for a in bars], [math.sqrt(1 - a) for a in bars]
         self.lam = [0.5 * math.log(a / (1 - a)) if a < 1 else math.inf for a in bars]
         self.x0s: list[Tensor] = []
-        self.eps = torch.zeros(0)  # the noise that the network sees
+        self.eps = torch.zeros(0)  # the noise that leads from the clipped x0 to x
         self.start: Tensor | None = None  # UniPC: where the step before began
 
     def step(self, i: int, x: Tensor, x0: Tensor) -> Tensor:
@@ -138,7 +139,7 @@ class Paper:
         return mean + math.sqrt((1 - alpha) * (1 - after) / (1 - now)) * z
 
     def ddim(self, i: int, x: Tensor) -> Tensor:
-        """Song et al. 2021, eq. 12, sigma = 0; x0 is clipped, the noise is not changed by that."""
+        """Song et al. 2021, eq. 12, sigma = 0; x0 is clipped, and the noise is what leads from it to x."""
         return self.alpha[i + 1] * self.x0s[i] + self.sigma[i + 1] * self.eps
 
     def first_order(self, i: int, x: Tensor, x0: Tensor) -> tuple[Tensor, float, float]:
