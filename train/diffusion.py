@@ -46,13 +46,14 @@ class Plan:
     guidance: float  # used where none is asked for
     guided_times: tuple[int, int]  # first and last time at which it acts
     n_measured: int  # pictures made for the headline figures
+    n_steps: int = 10  # of UniPC, that they were made in
 
 
 PLANS = {
     "mnist": Plan(
         {"channels": 1, "side": 28, "n_classes": 10, "widths": [48, 72, 96], "layers": 2, "attention": False},
-        epochs=10, batch=128, lr=2e-3, ema=0.9995, mirror=False, guidance=1.85,
-        guided_times=(250, 700), n_measured=10_000,
+        epochs=10, batch=128, lr=2e-3, ema=0.9995, mirror=False, guidance=3.0,
+        guided_times=(250, 700), n_measured=10_000, n_steps=5,
     ),
     "cifar10": Plan(
         {"channels": 3, "side": 32, "n_classes": 10, "widths": [56, 80, 128], "layers": 2, "attention": True},

@@ -1,6 +1,6 @@
 """What a diffusion model's card says: pictures made by the app's own handler, and what a judge thinks of them.
 
-The headline figures are of `Plan.n_measured` pictures in ten steps of UniPC; the table has every sampler at several
+The headline figures are of `Plan.n_measured` pictures in a few steps of UniPC; the table has every sampler at several
 numbers of steps, of fewer pictures where there are many steps. A distance says as much about the number of pictures as
 about the sampler: each stands beside the floor, what as many training pictures score.
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 STEPS_REPORTED = {"mnist": (5, 10, 20, 50, 100, 1000), "cifar10": (5, 10, 20)}
 IN_TABLE = {10: 500, 20: 100, 50: 20, 100: 10, 1000: 2}  # steps up to -> pictures: hours otherwise
 ENOUGH = 500  # pictures, for a distance that says something
-HEADLINE = ("unipc", 10)  # sampler and steps
+SAMPLER = "unipc"  # of the headline figures
 AT_ONCE = 50
 
 
@@ -136,13 +136,13 @@ def measure(
 
 def _with_headline(network: DiffusionUNet, card: weights.Card, plan: "Plan", judge: Judge) -> weights.Card:
     used = {"size": plan.config["side"], "range": [-1, 1], "guidance": plan.guidance,
-            "guided_times": list(plan.guided_times)}  # fmt: skip
+            "guided_times": list(plan.guided_times), "steps": plan.n_steps}  # fmt: skip
     card = replace(card, preprocess=used, metrics=[], tables={})
     generator = DiffusionGenerator(network, card)
-    images, labels, seconds = make(generator, plan.n_measured, *HEADLINE, None)
+    images, labels, seconds = make(generator, plan.n_measured, SAMPLER, plan.n_steps, None)
     best = judge(images, labels)
     first, last = plan.guided_times
-    how = (f"{SAMPLERS[HEADLINE[0]]}, {HEADLINE[1]} steps, guidance {plan.guidance:g} at times {first} to {last}, fp16 "
+    how = (f"{SAMPLERS[SAMPLER]}, {plan.n_steps} steps, guidance {plan.guidance:g} at times {first} to {last}, fp16 "
            "weights, classes in turn")  # fmt: skip
 
     def metric(title: str, value: float, unit: str = "", conditions: str = how) -> weights.Metric:
