@@ -69,7 +69,8 @@ def test_shipped_card_is_true(name: str, data_dir: Path) -> None:
 
     generator = DiffusionGenerator.load(name)
     classifier = DigitClassifier.load() if name == "mnist" else PhotoClassifier.load("cifar10")
-    images, labels, _ = diffusion_ship.make(generator, 200, "unipc", int(generator.card.preprocess.get("steps", 10)), None)
+    steps = int(generator.card.preprocess.get("steps", 10))
+    images, labels, _ = diffusion_ship.make(generator, 200, "unipc", steps, None)
     agreement = float((classifier.classify_batch(images).argmax(1) == labels).mean())
     claimed = generator.card.metrics[0].value / 100
     assert abs(agreement - claimed) <= 3 * max(claimed * (1 - claimed) / 200, 1e-4) ** 0.5 + 0.005
