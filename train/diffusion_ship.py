@@ -73,7 +73,7 @@ def row(quality: Quality, seconds: float) -> dict[str, float]:
 def table_of_samplers(
     generator: DiffusionGenerator, judge: Judge, share: float, steps: Sequence[int]
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """sampler -> steps -> measures, of a share of IN_TABLE's pictures, four at least: recall looks at the third neighbour."""
+    """sampler -> steps -> measures, of a share of IN_TABLE's pictures; four at least, as recall needs."""
     table: dict[str, dict[str, dict[str, float]]] = {}
     for sampler in SAMPLERS:
         for count in steps:
