@@ -186,8 +186,8 @@ def _steps(
                 v = generator.predict(x, t, labels, guidance)
                 x0 = generator.x0_of(x, v, t).clamp(-1, 1)
                 x0 = on_x0(x0) if on_x0 else x0
-                # of the picture as it was set right, as in DDPM's posterior
-                eps = (x - math.sqrt(a) * x0) / math.sqrt(1 - a) if eta > 0 else math.sqrt(a) * v + math.sqrt(1 - a) * x
+                # of the picture as it was set right, as in DDPM's posterior and DiffusionGenerator.ddim_step
+                eps = (x - math.sqrt(a) * x0) / math.sqrt(1 - a)
                 variance = eta**2 * (1 - after) / (1 - a) * (1 - a / after)
                 x = math.sqrt(after) * x0 + math.sqrt(max(0.0, 1 - after - variance)) * eps
                 if variance > 0:
