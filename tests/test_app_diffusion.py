@@ -95,7 +95,6 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "guidance in words": ({"guidance": "much"}, "between 0 and 10"),
     "guidance -1": ({"guidance": -1}, "between 0 and 10"),
     "guidance 1e9": ({"guidance": 1e9}, "between 0 and 10"),
-    "no guidance": ({"guidance": None}, "between 0 and 10"),
     "unknown class": ({"label": "11"}, "It makes 0, 1, 2"),
     "markup as class": ({"label": "<img src=x>"}, "It makes"),
     "no class": ({"label": None}, "It makes"),

@@ -73,8 +73,10 @@ def read_picture(picture: ImageLike) -> dict[str, Any] | None:
 def classify_digit(picture: ImageLike) -> dict[str, float]:
     """Read one handwritten digit.
 
-    picture: a drawing or photo of one digit, dark on light or light on dark, PNG, JPEG, WebP, GIF, BMP or TIFF.
-    Returns the probability of each label "0" to "9".
+    Args:
+        picture: a drawing or photo of one digit, dark on light or light on dark; PNG, JPEG, WebP, GIF, BMP or TIFF.
+    Returns:
+        {"0": probability, ..., "9": probability}.
     """
     return models.digit_classifier().classify(picture)
 

@@ -141,12 +141,13 @@ def result_html(probabilities: Mapping[str, float], title: str, times: str, ten_
 
 
 def classify_photo(picture: ImageLike, model: str = "cifar10") -> dict[str, float]:
-    """Say what a photo shows.
+    """Say what a photo shows: one of ten classes ("cifar10", bundled) or of ImageNet's thousand.
 
-    picture: PNG, JPEG, WebP, GIF, BMP or TIFF; its central square is classified.
-    model: "cifar10" (bundled) or an ImageNet network that is downloaded on first use: "efficientnet_b0",
-    "efficientnet_v2_s", "resnet50", "vgg16".
-    Returns the five most probable classes with their probabilities, best first.
+    Args:
+        picture: PNG, JPEG, WebP, GIF, BMP or TIFF; its central square is classified.
+        model: "cifar10", or, downloaded on first use, "efficientnet_b0", "efficientnet_v2_s", "resnet50" or "vgg16".
+    Returns:
+        {class: probability} of the five most probable classes, best first.
     """
     images.to_rgb(picture)  # no download for a picture that will be refused
     classifier = models.photo_model(model)

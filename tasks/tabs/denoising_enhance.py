@@ -143,10 +143,13 @@ def _result(
 
 
 def enlarge_photo(picture: ImageLike, scale: int = 2) -> np.ndarray:
-    """Enlarge a picture.
+    """Enlarge a picture two, three or four times.
 
-    picture: PNG, JPEG, WebP, GIF, BMP or TIFF; the result has at most 24 megapixels. scale: 2, 3 or 4.
-    Returns a PNG of `scale` times the width and height.
+    Args:
+        picture: PNG, JPEG, WebP, GIF, BMP or TIFF; the result may have 24 megapixels at most.
+        scale: 2, 3 or 4.
+    Returns:
+        A PNG of `scale` times the width and height.
     """
     rgb = images.to_rgb(picture)
     scale = int(scale)
@@ -158,7 +161,10 @@ def enlarge_photo(picture: ImageLike, scale: int = 2) -> np.ndarray:
 def deblock_photo(picture: ImageLike) -> np.ndarray:
     """Take JPEG's blocks and rings out of a picture.
 
-    picture: PNG, JPEG, WebP, GIF, BMP or TIFF, at most 24 megapixels. Returns a PNG of the same size.
+    Args:
+        picture: PNG, JPEG, WebP, GIF, BMP or TIFF, at most 24 megapixels.
+    Returns:
+        A PNG of the same size.
     """
     rgb = images.to_rgb(picture)
     restorers.check_size(rgb.width, rgb.height)

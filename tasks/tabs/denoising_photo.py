@@ -99,9 +99,11 @@ def clean(picture: ImageLike, sigma: float) -> Iterator[tuple[Any, Any, Any, str
 def denoise_photo(picture: ImageLike, sigma: float | None = None) -> np.ndarray:
     """Take the noise out of a picture.
 
-    picture: PNG, JPEG, WebP, GIF, BMP or TIFF, grey or colour, at most 24 megapixels.
-    sigma: standard deviation of the noise in grey levels of 255, 0 to 100; none: it is estimated.
-    Returns a PNG of the same size.
+    Args:
+        picture: PNG, JPEG, WebP, GIF, BMP or TIFF, grey or colour, at most 24 megapixels.
+        sigma: standard deviation of the noise in grey levels of 255, 0 to 100; none: it is estimated.
+    Returns:
+        A PNG of the same size.
     """
     from tasks.denoising import from_planes, to_array, to_picture
 

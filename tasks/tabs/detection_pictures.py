@@ -78,12 +78,17 @@ def find_in_all(files: list[str] | None, name: str, confidence: float, iou: floa
 def detect_objects(
     picture: ImageLike, model: str, confidence: float = 0.25, iou: float = 0.7, size: int | None = None
 ) -> dict[str, Any]:
-    """Find objects in a picture.
+    """Find objects in a picture: handwritten digits with the bundled "digits", COCO's 80 classes with the others.
 
-    picture: PNG, JPEG, WebP, GIF, BMP or TIFF. model: a name of the page's list, such as "digits" or "yolo11n".
-    confidence, iou: in [0, 1]. size: px of the longer side that the network sees, 320, 416 or 640.
-    Returns {"boxes": [{"class", "confidence", "left", "top", "right", "bottom"}, ...] in pixels, "counts", "speed_ms",
-    "prepared_ms": spent on the first picture of its shape}.
+    Args:
+        picture: PNG, JPEG, WebP, GIF, BMP or TIFF.
+        model: "digits", or, downloaded on first use, "yolo11n", "yolo11s", "yolo11m", "yolo26n", "yolo26s", "yolo26m".
+        confidence: 0 to 1; boxes of which the network is less sure are left out.
+        iou: 0 to 1; of two boxes of a class that overlap more than this the surer stays. YOLO26 needs none.
+        size: px of the longer side that the network sees, 320, 416 or 640; none or another: as it was trained.
+    Returns:
+        {"boxes": [{"class", "confidence", "left", "top", "right", "bottom"}, ...] in pixels of the picture, "counts":
+        class -> boxes, "speed_ms": of each stage, "prepared_ms": spent on the first picture of its shape}.
     """
     found = _detect(np.asarray(images.to_rgb(picture)), model, confidence, iou, size)
     speed = {k: round(v, 2) for k, v in found.speed_ms.items()}
@@ -203,7 +208,7 @@ def _api() -> None:
     name = gr.Textbox(str(offered[0]["name"]), label="model", visible=False)
     confidence = gr.Number(0.25, label="confidence", visible=False)
     iou = gr.Number(0.7, label="iou", visible=False)
-    size = gr.Number(640, precision=0, label="size", visible=False)
+    size = gr.Number(None, precision=0, label="size", visible=False)
     gr.Button(visible=False).click(
         answering(detect_objects), [sent, name, confidence, iou, size], gr.JSON(visible=False, label="found"),
         api_name="detect_objects", api_description=detect_objects.__doc__, concurrency_id="downloads",

@@ -92,13 +92,19 @@ def _steps(
 
 
 def detect_video(
-    video: str | None, model: str, confidence: float = 0.25, iou: float = 0.7, size: int = 640
+    video: str | None, model: str, confidence: float = 0.25, iou: float = 0.7, size: int | None = None
 ) -> Iterator[tuple[str | None, dict[str, Any]]]:
     """Find and follow objects in a video file.
 
-    video: MP4, MOV, WebM, MKV, AVI or GIF, at most 50 MB; its first minute is used. model, confidence, iou, size: as of
-    /detect_objects. Returns the video with boxes (MP4 or WebM) and {"frames", "unique": objects per class, "counts":
-    class -> [[second, most at once], ...], "note"}.
+    Args:
+        video: MP4, MOV, WebM, MKV, AVI or GIF, at most 50 MB; its first minute is used.
+        model: "digits", or, downloaded on first use, "yolo11n", "yolo11s", "yolo11m", "yolo26n", "yolo26s", "yolo26m".
+        confidence: 0 to 1; boxes of which the network is less sure are left out.
+        iou: 0 to 1; of two boxes of a class that overlap more than this the surer stays. YOLO26 needs none.
+        size: px of the longer side that the network sees, 320, 416 or 640; none or another: as it was trained.
+    Returns:
+        The video with boxes and numbers (MP4 or WebM), and {"frames", "unique": objects of each class, "counts":
+        class -> [[second, objects at once], ...], "note": what was left out, if anything}.
     """
     from tasks.detection_video import detect_in_video
 
@@ -192,7 +198,7 @@ def _api() -> None:
     name = gr.Textbox(str(offered[0]["name"]), label="model", visible=False)
     confidence = gr.Number(0.25, label="confidence", visible=False)
     iou = gr.Number(0.7, label="iou", visible=False)
-    size = gr.Number(640, precision=0, label="size", visible=False)
+    size = gr.Number(None, precision=0, label="size", visible=False)
     outputs = [gr.File(visible=False, label="boxes"), gr.JSON(visible=False, label="found")]
     gr.Button(visible=False).click(
         answering_steps(detect_video), [sent, name, confidence, iou, size], outputs, api_name="detect_video",

@@ -28,13 +28,19 @@ def inpaint_by_diffusion(
     steps: int = 15,
     seed: int = 0,
 ) -> np.ndarray:
-    """Fill a part of a picture, in n ways.
+    """Fill a hidden part of a digit or a small photo by diffusion, in n ways that all fit what is left.
 
-    picture: a digit, white on black ("mnist"), or a photo ("cifar10"); its central square at 28 or 32 px is taken.
-    mask: a picture of the same shape, bright where to fill, black where to keep.
-    data_set: "mnist" or "cifar10". label: a class by its name, or "any". n: 1 to 16 ways. steps: 1 to 250.
-    seed: the same seed gives the same pictures. Returns a PNG with the n pictures side by side, row by row.
-    """  # fmt: skip
+    Args:
+        picture: a digit, white on black ("mnist"), or a photo ("cifar10"); its central square at 28 or 32 px is taken.
+        mask: a picture of the same shape, bright where to fill, black where to keep.
+        data_set: "mnist" or "cifar10".
+        label: "0" to "9", or "airplane", "automobile", "bird" ... "truck"; or "any".
+        n: 1 to 16 ways.
+        steps: 1 to 250.
+        seed: 0 to 2147483647; the same seed gives the same pictures.
+    Returns:
+        A PNG with the n pictures side by side, row by row.
+    """
     from tasks import diffusion_restore
 
     generator, numbers = models.diffusion_generator(data_set), numbers_of(data_set, n, steps, seed, REPEATS)
@@ -46,13 +52,19 @@ def inpaint_by_diffusion(
 def super_resolve_by_diffusion(
     picture: Any, data_set: str = "mnist", small: int = 7, label: str = ANY, n: int = 4, steps: int = 25, seed: int = 0
 ) -> np.ndarray:
-    """n pictures that a small one may have come from: the mean of each square of pixels stays what it was.
+    """Make n digits or small photos that a smaller one may have come from: each square's mean stays what it was.
 
-    picture: a digit, white on black ("mnist"), or a photo ("cifar10"); its central square is made small first.
-    data_set: "mnist" or "cifar10". small: px a side that are kept, 7 or 14 ("mnist"), 8 or 16 ("cifar10").
-    label: a class by its name, or "any". n: 1 to 16. steps: 1 to 250. seed: the same seed gives the same pictures.
-    Returns a PNG with the n pictures, 28 or 32 px each, side by side, row by row.
-    """  # fmt: skip
+    Args:
+        picture: a digit, white on black ("mnist"), or a photo ("cifar10"); its central square is made small first.
+        data_set: "mnist" or "cifar10".
+        small: px a side that are kept, 7 or 14 ("mnist"), 8 or 16 ("cifar10").
+        label: "0" to "9", or "airplane", "automobile", "bird" ... "truck"; or "any".
+        n: 1 to 16 pictures.
+        steps: 1 to 250.
+        seed: 0 to 2147483647; the same seed gives the same pictures.
+    Returns:
+        A PNG with the n pictures, 28 or 32 px each, side by side, row by row.
+    """
     from tasks import diffusion_restore
 
     generator, numbers = models.diffusion_generator(data_set), numbers_of(data_set, n, steps, seed)
@@ -67,11 +79,16 @@ def super_resolve_by_diffusion(
 def noise_and_denoise(
     picture: Any, data_set: str = "mnist", t: int = 300, steps: int = 20, seed: int = 0
 ) -> np.ndarray:
-    """Drown a picture in noise up to t, by the forward process, and take the noise away again.
+    """Drown a digit or a small photo in noise up to t, by the forward process, and take the noise away again.
 
-    picture: a digit, white on black ("mnist"), or a photo ("cifar10"); its central square at 28 or 32 px is taken.
-    data_set: "mnist" or "cifar10". t: 0 (the picture itself) to 1000 (nothing but noise). steps: 1 to 1000, back.
-    seed: of the noise. Returns a PNG: the picture, drowned, brought back.
+    Args:
+        picture: a digit, white on black ("mnist"), or a photo ("cifar10"); its central square at 28 or 32 px is taken.
+        data_set: "mnist" or "cifar10".
+        t: 0 (the picture itself) to 1000 (nothing but noise).
+        steps: 1 to 1000, on the way back.
+        seed: 0 to 2147483647, of the noise.
+    Returns:
+        A PNG with three pictures side by side: as it came, drowned, brought back.
     """
     from tasks import diffusion_restore
     from tasks.diffusion import MAX_STEPS, to_uint8

@@ -86,11 +86,15 @@ def walk_frames(z: np.ndarray, shares: np.ndarray, class_a: int, class_b: int, k
 
 
 def generate_by_gan(label: str = IN_TURN, n: int = 10, seed: int = 0, truncation: float = 3.0) -> np.ndarray:
-    """Make handwritten digits in one step.
+    """Make handwritten digits in one step, by a GAN.
 
-    label: "0" to "9", "one of each" in turn, or "any". n: 1 to 100 digits. seed: the same seed gives the same digits.
-    truncation: 0.05 to 3, the largest value of the noise; less = more typical, fewer kinds.
-    Returns a PNG with the digits side by side, row by row.
+    Args:
+        label: "0" to "9", "one of each" in turn, or "any".
+        n: 1 to 100 digits.
+        seed: 0 to 2147483647; the same seed gives the same digits.
+        truncation: 0.05 to 3, the largest value of the noise; less = more typical, fewer kinds.
+    Returns:
+        A PNG with the digits side by side, row by row.
     """
     from tasks.tabs.film_files import grid
 

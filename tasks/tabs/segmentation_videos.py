@@ -57,20 +57,25 @@ def segment_file(path: str | None, name: str, opacity: int, request: gr.Request)
                 yield progress_html(progress), gr.skip(), gr.skip(), gr.skip()
 
 
-def segment_clip(video: str | None, model: str = "segmentation") -> Iterator[tuple[str | None, dict[str, Any]]]:
+def segment_video(video: str | None, model: str = "segmentation") -> Iterator[tuple[str | None, dict[str, Any]]]:
     """Give every pixel of a video's frames its class.
 
-    video: MP4, MOV, WebM, MKV, AVI or GIF, at most 50 MB; its first minute is used. model: "segmentation".
-    Returns the video with the classes' colours over it and {"frames", "shares": class -> [[second, share], ...],
-    "note"}.
+    Args:
+        video: MP4, MOV, WebM, MKV, AVI or GIF, at most 50 MB; its first minute is used.
+        model: "segmentation", the only one so far.
+    Returns:
+        The video with the classes' colours over it, and {"frames", "shares": class -> [[second, share], ...], "note":
+        what was left out, if anything}.
     """
-    from tasks.segmentation_video import segment_video
+    from tasks import segmentation_video
 
     if video is None:
         raise ImageError("No video came. Send one first.")
     network, job = segmenters.segmenter(model), uuid4().hex
     with tempfile.TemporaryDirectory(prefix="image-lab-") as folder:
-        steps = segment_video(video, network, Path(folder), turn=lambda: detectors.TURNS.turn(job, patient=True))
+        steps = segmentation_video.segment_video(
+            video, network, Path(folder), turn=lambda: detectors.TURNS.turn(job, patient=True)
+        )
         progress = deque(steps, maxlen=1).pop()
         told = {"frames": progress.frames, "shares": progress.shares, "note": progress.note}
         yield str(progress.video) if progress.video else None, told  # copied before the folder goes
@@ -145,6 +150,6 @@ def _api() -> None:
     name = gr.Dropdown(list(segmenters.TITLES), value="segmentation", label="model", visible=False)
     outputs = [gr.File(visible=False, label="classes"), gr.JSON(visible=False, label="shares")]
     gr.Button(visible=False).click(
-        answering_steps(segment_clip), [sent, name], outputs, api_name="segment_video",
-        api_description=segment_clip.__doc__, concurrency_id="videos", concurrency_limit=2,
+        answering_steps(segment_video), [sent, name], outputs, api_name="segment_video",
+        api_description=segment_video.__doc__, concurrency_id="videos", concurrency_limit=2,
     )  # fmt: skip
