@@ -107,7 +107,8 @@ def scatter(rows: Sequence[Row], x_key: str, x_label: str) -> str:
     if not points:
         return ""
     x0, x1 = (f(p[0] for p in points) for f in (min, max))
-    y0, y1 = 1.0, 1.6 * max(2.0, *(p[1] for p in points))  # room for the title
+    y0 = min(1.0, *(p[1] for p in points))
+    y1 = 1.6 * max(2.0, *(p[1] for p in points))  # room for the title
 
     def at(x: float, y: float) -> tuple[float, float]:
         share = math.log(x / x0) / (math.log(x1 / x0) or 1)
@@ -127,16 +128,31 @@ def scatter(rows: Sequence[Row], x_key: str, x_label: str) -> str:
     for x, y, r in points:
         px, py = at(x, y)
         colour = KINDS[r["generator"]]
-        steps = f"{r['steps']} step{'' if r['steps'] == '1' else 's'}"
-        name = steps if r["generator"] == "Diffusion" else r["generator"]
+        is_step = r["generator"] == "Diffusion" and len(line) > 1
+        name = f"{int(r['steps']):,}" if is_step else r["generator"]
+        place = (px, py - 10, "middle") if is_step else (px + 8, py - 6, "start")
         marks += (f"<circle cx='{px:.1f}' cy='{py:.1f}' r='5' style='fill:var({colour})'><title>{escape(r['name'])}: "
-                  f"{float(r[x_key]):g}, {y:g} times the floor</title></circle><text x='{px + 8:.1f}' y='{py - 6:.1f}' "
+                  f"{float(r[x_key]):g}, {y:g} times the floor, n = {int(r['n']):,}</title></circle><text "
+                  f"x='{place[0]:.1f}' y='{place[1]:.1f}' text-anchor='{place[2]}' "
                   f"style='fill:var({colour})'>{name}</text>")  # fmt: skip
     return (
         f"<svg class='lab-curve' viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='Quality against {x_label}'>"
         f"{marks}<text x='{LEFT}' y='11'>Fréchet distance, times the floor (1 = as real ones)</text>"
         f"<text x='{(LEFT + WIDTH - RIGHT) / 2}' y='{HEIGHT - 6}' text-anchor='middle'>{x_label}: {x0:.3g} to "
         f"{x1:,.0f} (logarithmic)</text></svg>"
+    )
+
+
+def about_steps(rows: Sequence[Row]) -> str:
+    """What the numbers in the first plot are, and how far they can be trusted."""
+    line = sorted((int(r["steps"]), int(r["n"])) for r in rows if r["generator"] == "Diffusion")
+    if len(line) < 2:
+        return ""
+    (few, most), (many, least) = line[0], line[-1]
+    return (
+        "<p class='lab-lead'>Numbers are steps of diffusion. More steps take longer, so fewer digits were made: "
+        f"{most:,} at {few}, {least:,} at {many:,}, each against the floor of as many real ones; the fewer, the less a "
+        "difference means.</p>"
     )
 
 
@@ -194,7 +210,9 @@ def build_measures() -> None:
         scatter(rows, "ms", "milliseconds a digit"),
         scatter(list(chosen(rows).values()), "minutes", "minutes of training"),
     )
-    gr.HTML(f"{STYLE}<h3>Measured</h3>{table_html(rows)}<div class='lab-plots'>{''.join(plots)}</div>")
+    gr.HTML(
+        f"{STYLE}<h3>Measured</h3>{table_html(rows)}<div class='lab-plots'>{''.join(plots)}</div>{about_steps(rows)}"
+    )
     try:
         places = json.loads(RESULT.with_suffix(".json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
