@@ -38,12 +38,13 @@ from tasks.tabs import (
 TABS = (start, classification, detection, segmentation, denoising, gan, diffusion, compare, about)
 """The tabs in the order shown; each module has TITLE and build_tab()."""
 
-HOUR = 3600
+KEPT_S = 60 * int(os.environ.get("IMAGE_LAB_KEEP_MINUTES", "60"))
+"""Seconds that a visitor's files are kept, and half as long at most on top."""
 
 
 def build_app() -> gr.Blocks:
     """The whole page; no model is loaded here."""
-    with gr.Blocks(title="Image Lab", delete_cache=(HOUR, HOUR), analytics_enabled=False) as app:
+    with gr.Blocks(title="Image Lab", delete_cache=(KEPT_S // 2, KEPT_S), analytics_enabled=False) as app:
         header.build_header()
         with gr.Tabs(elem_id="tabs"):
             for tab in TABS:

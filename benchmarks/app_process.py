@@ -1,6 +1,7 @@
 """The app as a user starts it, in a process of its own, for as long as a benchmark needs it."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tasks.weights import ROOT
 
@@ -45,16 +47,29 @@ def resident_mb(pid: int) -> float:
     return int(said.stdout) / 1024
 
 
+def peak_mb(pid: int) -> float:
+    """The most that it held at any moment (Linux)."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
+
+
 @contextmanager
-def running_app_process() -> Iterator[tuple[str, int]]:
-    """As `running_app`, with the id of the process."""
-    port = free_port()
-    env = {**os.environ, "GRADIO_SERVER_PORT": str(port)}
-    process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}/"
-    try:
+def running_app_process(**environment: str) -> Iterator[tuple[str, int]]:
+    """As `running_app`, with the id of the process, which gets the variables given."""
+    with starting_app(**environment) as (url, pid, _):
         wait_for(url)
-        yield url, process.pid
+        yield url, pid
+
+
+@contextmanager
+def starting_app(**environment: str) -> Iterator[tuple[str, int, float]]:
+    """The app from its first moment on, with the time of that moment by `time.monotonic`."""
+    port = free_port()
+    env = {**os.environ, **environment, "GRADIO_SERVER_PORT": str(port)}
+    began = time.monotonic()
+    process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
+    try:
+        yield f"http://127.0.0.1:{port}/", process.pid, began
     finally:
         process.terminate()
         try:

@@ -62,7 +62,7 @@ function say(text, trouble = false) {
 
 const CAMERA_TROUBLE = {
   NotAllowedError: () => window.self !== window.top
-    ? 'The camera was refused. This page lies inside another one, which may not allow it; open it at its own address, or allow the camera in the address bar and start again.'
+    ? `The camera was refused. This page lies inside another one, which may not allow it: open it at its own address, ${location.origin}${location.pathname}, or allow the camera in the address bar and start again.`
     : 'The camera was refused. Allow it in the address bar of your browser and start again.',
   NotFoundError: () => 'No camera was found. Connect one, or use a picture or a video file below.',
   OverconstrainedError: () => 'This device has no other camera.',

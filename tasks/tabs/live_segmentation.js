@@ -35,10 +35,12 @@ function say(text, trouble = false) {
   $('.said').classList.toggle('trouble', trouble);
 }
 const CAMERA_TROUBLE = {
-  NotAllowedError: 'The camera was refused. Allow it in the address bar of your browser (a page inside another one may not have it) and start again.',
-  NotFoundError: 'No camera was found. Connect one, or use a picture or a video file.',
-  OverconstrainedError: 'This device has no other camera.',
-  NotReadableError: 'Another program uses the camera. Close it there and start again.',
+  NotAllowedError: () => window.self !== window.top
+    ? `The camera was refused. This page lies inside another one, which may not allow it: open it at its own address, ${location.origin}${location.pathname}, or allow the camera in the address bar and start again.`
+    : 'The camera was refused. Allow it in the address bar of your browser and start again.',
+  NotFoundError: () => 'No camera was found. Connect one, or use a picture or a video file.',
+  OverconstrainedError: () => 'This device has no other camera.',
+  NotReadableError: () => 'Another program uses the camera. Close it there and start again.',
 };
 async function start() {
   if (!navigator.mediaDevices?.getUserMedia) {
@@ -54,7 +56,7 @@ async function start() {
   try {
     got = await navigator.mediaDevices.getUserMedia({audio: false, video: {width: {ideal: 640}, height: {ideal: 480}, facingMode: facing}});
   } catch (error) {
-    if (mine === starting) { off(); say(CAMERA_TROUBLE[error.name] || `The camera did not start (${error.name}).`, true); }
+    if (mine === starting) { off(); say((CAMERA_TROUBLE[error.name] || (() => `The camera did not start (${error.name}).`))(), true); }
     return;
   }
   if (mine !== starting || unseen()) { got.getTracks().forEach((t) => t.stop()); return; }

@@ -6,6 +6,8 @@ the picture, a class and a confidence for each pixel, the uncertainty. Opacity, 
 
 import base64
 import json
+import tempfile
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,7 @@ import numpy as np
 from tasks import compute, images
 from tasks.images import ImageLike, png_bytes
 from tasks.tabs import segmenters
-from tasks.tabs.errors import answering
+from tasks.tabs.errors import answering, answering_steps
 from tasks.tabs.picture import checked_photo_input, picture_input
 
 if TYPE_CHECKING:
@@ -108,23 +110,27 @@ def jpeg_url(rgb: np.ndarray, quality: int = 90) -> str:
     return url(buffer.getvalue(), "image/jpeg")
 
 
-def segment_scene(picture: ImageLike, model: str = "segmentation", flip: bool = True) -> tuple[str, dict[str, Any]]:
-    """Give every pixel of a road scene its class.
+def segment_scene(
+    picture: ImageLike, model: str = "segmentation", flip: bool = True
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give every pixel of a road scene one of eleven classes: road, pavement, car, pedestrian ...
 
-    picture: PNG, JPEG, WebP, GIF, BMP or TIFF of at least 32 px. model: "segmentation". flip: read the mirror image,
-    too, and average.
-    Returns the classes as a PNG of the picture's own size, whose values are class ids and whose palette has their
-    colours, and {"width", "height", "classes": [{"id", "name", "rgb", "share"}, ...]}.
+    Args:
+        picture: PNG, JPEG, WebP, GIF, BMP or TIFF of at least 32 px a side.
+        model: "segmentation", the only one so far.
+        flip: look at the mirror image, too, and average; a little better, twice the time.
+    Returns:
+        The classes as a PNG of the picture's own size, whose values are class ids and whose palette has their colours,
+        and {"width", "height", "model", "mirror_image_too", "classes": [{"id", "name", "rgb", "share"}, ...]}.
     """
-    import tempfile
-
     network = segmenters.segmenter(model)
     rgb = np.asarray(images.to_rgb(picture))
     with compute.HEAVY:
         scene = network.look(rgb, flip=flip)
-    with tempfile.NamedTemporaryFile(prefix="image-lab-", suffix=".png", delete=False) as file:
-        file.write(palette_png(scene))
-    return file.name, about(scene, {"model": model, "mirror_image_too": flip})
+    with tempfile.TemporaryDirectory(prefix="image-lab-") as folder:  # copied into gradio's cache before it goes
+        file = Path(folder) / "classes.png"
+        file.write_bytes(palette_png(scene))
+        yield str(file), about(scene, {"model": model, "mirror_image_too": flip})
 
 
 def build_pictures() -> gr.State:
@@ -159,6 +165,6 @@ def _api() -> None:
     flip = gr.Checkbox(True, label="flip", visible=False)
     outputs = [gr.File(visible=False, label="mask"), gr.JSON(visible=False, label="classes")]
     gr.Button(visible=False).click(
-        answering(segment_scene), [sent, name, flip], outputs, api_name="segment_scene",
+        answering_steps(segment_scene), [sent, name, flip], outputs, api_name="segment_scene",
         api_description=segment_scene.__doc__, concurrency_id="heavy",
     )  # fmt: skip
