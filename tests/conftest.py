@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -47,12 +48,12 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`python app.py` as a user starts it, on a free port; its log is shown if it does not come up."""
+@contextmanager
+def app_with(folder: Path, **environment: str) -> Iterator[str]:
+    """`python app.py` as a user starts it, on a free port; its log, in `folder`, is shown if it does not come up."""
     port = free_port()
-    log = tmp_path_factory.mktemp("app") / "log.txt"
-    env = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(log.parent / "gradio")}
+    log = folder / "log.txt"
+    env = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "gradio"), **environment}
     with log.open("w") as out:
         process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=out, stderr=out)
     url = f"http://127.0.0.1:{port}/"
@@ -74,6 +75,13 @@ def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
+
+
+@pytest.fixture(scope="session")
+def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app, one for all tests that need nothing special of it."""
+    with app_with(tmp_path_factory.mktemp("app")) as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)

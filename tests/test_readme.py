@@ -1,4 +1,4 @@
-"""README and CONTRIBUTING name only what is there: targets, modules, options, files."""
+"""README, CONTRIBUTING and the pages in docs/ name only what is there: targets, modules, options, files."""
 
 import re
 import subprocess
@@ -10,7 +10,8 @@ import pytest
 from tasks import weights
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md")}
+NAMES = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in NAMES}
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z]+)(?:-%)?:", MAKEFILE, re.MULTILINE))
 
@@ -42,7 +43,7 @@ def test_make_target_exists(command: str) -> None:
 def test_module_and_its_options_exist(command: str) -> None:
     module, _, options = command.partition(" -m ")[2].partition(" ")
     path = ROOT / Path(*module.split(".")).with_suffix(".py")
-    if module.partition(".")[0] not in ("train", "benchmarks", "tasks", "tests"):
+    if module.partition(".")[0] not in ("train", "benchmarks", "docs", "tasks", "tests"):
         pytest.skip(f"{module} is a package's own")
     assert path.is_file()
     source = path.read_text(encoding="utf-8")
@@ -63,7 +64,7 @@ def test_file_tree_lists_existing_files() -> None:
 
 def test_file_tree_lists_every_module() -> None:
     (tree,) = blocks("README.md", "text")
-    for folder in ("tasks", "tasks/tabs", "train", "benchmarks"):
+    for folder in ("tasks", "tasks/tabs", "train", "benchmarks", "docs"):
         for path in (ROOT / folder).glob("*.py"):
             assert path.name == "__init__.py" or path.name in tree, f"{path.name} is missing from the file tree"
 
@@ -83,9 +84,9 @@ def test_front_matter_of_spaces() -> None:
 
 
 def test_links_to_files_are_alive() -> None:
-    for text in PAGES.values():
+    for name, text in PAGES.items():
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
-            assert (ROOT / target).exists(), f"{target} is not there"
+            assert (ROOT / name).parent.joinpath(target).exists(), f"{target} is not there"
 
 
 def test_models_table_is_between_the_marks() -> None:

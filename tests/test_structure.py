@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS = ("app", "benchmarks", "tasks", "tests", "train")
+OURS = ("app", "benchmarks", "docs", "tasks", "tests", "train")
 SOURCES = sorted(
     path for path in [ROOT / "app.py", *(p for name in OURS[1:] for p in (ROOT / name).rglob("*.py"))] if path.is_file()
 )
@@ -39,18 +39,18 @@ def reaches(path: Path, *packages: str) -> set[str]:
 
 def kind(path: Path) -> str:
     name = module_name(path)
-    for prefix in ("tasks.tabs", "tasks.networks", "tasks", "train", "tests", "benchmarks"):
+    for prefix in ("tasks.tabs", "tasks.networks", "tasks", "train", "tests", "benchmarks", "docs"):
         if name == prefix or name.startswith(prefix + "."):
             return prefix
     return name
 
 
 FORBIDDEN = {
-    "app": ("train", "tests", "benchmarks", "torch"),
-    "tasks.tabs": ("app", "train", "tests", "benchmarks"),
-    "tasks": ("app", "tasks.tabs", "train", "tests", "benchmarks", "gradio"),
-    "tasks.networks": ("app", "tasks.tabs", "train", "tests", "benchmarks", "gradio"),
-    "train": ("app", "tasks.tabs", "tests", "benchmarks", "gradio"),
+    "app": ("train", "tests", "benchmarks", "docs", "torch"),
+    "tasks.tabs": ("app", "train", "tests", "benchmarks", "docs"),
+    "tasks": ("app", "tasks.tabs", "train", "tests", "benchmarks", "docs", "gradio"),
+    "tasks.networks": ("app", "tasks.tabs", "train", "tests", "benchmarks", "docs", "gradio"),
+    "train": ("app", "tasks.tabs", "tests", "benchmarks", "docs", "gradio"),
 }
 
 

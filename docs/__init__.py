@@ -1,0 +1,1 @@
+"""The pages about tabs and endpoints, and what takes their pictures."""
