@@ -27,8 +27,10 @@ from tasks.tabs import (
     denoising,
     detection,
     diffusion,
+    door,
     gan,
     header,
+    leftovers,
     segmentation,
     send,
     start,
@@ -54,6 +56,7 @@ def build_app() -> gr.Blocks:
 
 
 def main() -> None:
+    leftovers.look_after()
     app = build_app()
     app.queue(max_size=64, default_concurrency_limit=2)
     app.launch(
@@ -64,6 +67,7 @@ def main() -> None:
         run_history=False,  # nobody's pictures are kept, not even in their own browser
         max_file_size="50mb",
         ssr_mode=False,
+        app_kwargs=door.guarded(),
         prevent_thread_lock=True,
     )
     threading.Thread(target=header.warm_up, daemon=True).start()  # only now: the page answers before torch is there

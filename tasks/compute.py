@@ -20,7 +20,32 @@ Model = TypeVar("Model")
 AT_ONCE = 2
 """Camera frames that are computed side by side."""
 
-HEAVY = threading.Lock()
+PATIENCE_S = 300.0  # after which who waits for the cores is told so
+STUCK = "Another visitor's picture has kept the server busy for minutes. Try again later; live drawings still work."
+
+
+class BusyError(RuntimeError):
+    """The processor has enough to do; try again a moment later."""
+
+
+class PatientLock:
+    """A lock as a context manager; BusyError for whom it does not come free within `PATIENCE_S`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def locked(self) -> bool:
+        return self._lock.locked()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=PATIENCE_S):
+            raise BusyError(STUCK)
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+HEAVY = PatientLock()
 """Held by whatever keeps all cores busy for longer than a frame, so that two such jobs do not fight for them."""
 
 
@@ -129,10 +154,6 @@ class Kept(Generic[Model]):
         return self.get(name, load)  # loaded while we waited
 
 
-class BusyError(RuntimeError):
-    """The processor has enough to do; try again a moment later."""
-
-
 class Turns:
     """First come first served, and nobody twice in the queue: so the cores are shared fairly.
 
@@ -153,13 +174,16 @@ class Turns:
     def turn(self, client: str, patient: bool = False) -> Iterator[None]:
         """Wait for the turn of `client` and hold it for the block; `patient`: also behind a full queue.
 
-        Raises BusyError.
+        Raises BusyError: it waits already, the queue is full, or its turn has not come within PATIENCE_S.
         """
         with self._changed:
             if client in self._queue or (len(self._queue) >= self.waiting and not patient):
                 raise BusyError("The server is busy with other visitors' pictures. Try again in a moment.")
             self._queue.append(client)
-            self._changed.wait_for(lambda: self._held < self.at_once and self._queue[0] == client)
+            if not self._changed.wait_for(lambda: self._held < self.at_once and self._queue[0] == client, PATIENCE_S):
+                self._queue.remove(client)
+                self._changed.notify_all()
+                raise BusyError(STUCK)
             self._queue.popleft()
             self._held += 1
             self._changed.notify_all()  # the next in the queue may find room, too

@@ -9,11 +9,14 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+from tasks import disk
+
 Progress = Callable[[int, int | None], None]
 """Called with the bytes received and, where the server says so, the bytes in all."""
 
 CHUNK = 1 << 20  # bytes between two calls of Progress
 TIMEOUT = 20  # s that the server may be silent
+NO_ANSWER = "there is no network, or its server does not answer"
 HASH = re.compile(r"-([0-9a-f]{8,})\.")
 
 
@@ -54,7 +57,7 @@ def fetch(url: str, progress: Progress | None = None, folder: Path | None = None
         finally:
             part.unlink(missing_ok=True)
     except (OSError, HTTPException, ValueError) as error:  # URLError and timeouts are OSErrors
-        raise DownloadError("there is no network, or its server does not answer") from error
+        raise DownloadError(disk.trouble(error) or NO_ANSWER) from error
     return file
 
 

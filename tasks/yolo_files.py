@@ -8,12 +8,13 @@ import os
 import shutil
 import tempfile
 import threading
-from errno import EDQUOT, ENOSPC, EROFS
 from pathlib import Path
 
 import torch
 from PIL import Image
 
+from tasks import disk
+from tasks.downloads import NO_ANSWER
 from tasks.weights import WeightsError
 
 COCO_MODELS = {
@@ -122,19 +123,16 @@ def download(name: str) -> Path:
     return file
 
 
-def _why(error: BaseException | None) -> str:
+def _why(error: Exception) -> str:
     """The cause of a failed download, for the end of a sentence."""
-    while error is not None:
-        if isinstance(error, WeightsError):
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, WeightsError):
             return "what arrived is damaged or something else"
-        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT)):
-            return "the server's disk is full"  # a MemoryError is Ultralytics' word for that
-        if isinstance(error, PermissionError | FileExistsError | NotADirectoryError) or (
-            isinstance(error, OSError) and error.errno == EROFS
-        ):
-            return "the server may not write to its cache folder"
-        error = error.__cause__
-    return "there is no network, or its server does not answer"
+        if isinstance(cause, MemoryError):  # Ultralytics' word for a full disk
+            return disk.FULL
+        cause = cause.__cause__
+    return disk.trouble(error) or NO_ANSWER
 
 
 def is_here(name: str) -> bool:

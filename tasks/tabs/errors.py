@@ -4,18 +4,22 @@ import functools
 import html
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
+from tasks import disk
 from tasks.compute import BusyError
+from tasks.disk import DiskError
 from tasks.images import ImageError, NoInkError
 from tasks.weights import WeightsError
 
 log = logging.getLogger("image_lab")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-EXPECTED = (BusyError, ImageError, NoInkError, WeightsError)
+EXPECTED = (BusyError, DiskError, ImageError, NoInkError, WeightsError)
 BUG = "Something went wrong here. It has been logged; the next picture will work."
 
 
@@ -24,7 +28,8 @@ def sentence(error: Exception) -> str:
     if isinstance(error, EXPECTED):
         return str(error)
     log.error("unexpected error", exc_info=error)
-    return BUG
+    what = disk.trouble(error)
+    return disk.sentence(what) if what else BUG
 
 
 def answering(function: Function) -> Function:
@@ -33,6 +38,7 @@ def answering(function: Function) -> Function:
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
+            disk.check_room(Path(get_upload_folder()))  # where gradio puts what the function returns
             return function(*args, **kwargs)
         except gr.Error:
             raise
@@ -49,6 +55,7 @@ def answering_steps(function: Function) -> Function:
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
+            disk.check_room(Path(get_upload_folder()))
             yield from function(*args, **kwargs)
         except gr.Error:
             raise
