@@ -148,11 +148,12 @@ def webcam(page: Page) -> None:
     page.get_by_label("Mirrored view").uncheck()
     page.get_by_role("button", name="Start camera").click()
     expect(page.locator(".live .said")).to_contain_text("found", timeout=DONE)
-    page.wait_for_timeout(4000)  # the first frames compile and fill the queues
-    with Screencast(page, ".live", ".live .readout") as cast:
+    page.wait_for_timeout(8000)  # the first frames compile and fill the queues
+    still(page, "detection", ".live", ".live")
+    page.set_viewport_size({"width": WIDTH, "height": 780})  # no more to draw than what is filmed
+    with Screencast(page, ".live", ".live .readout", every=4) as cast:
         page.wait_for_timeout(9000)
     save_film(cast.frames, PICTURES / "webcam.webp", width=800, fps=8, quality=62)
-    still(page, "detection", ".live", ".live")
     page.locator(".live .stop").click()
 
 

@@ -22,10 +22,11 @@ Frame = tuple[float, Image.Image]  # when, in seconds; what was seen
 class Screencast:
     """Frames of an element as Chromium draws them, each with its time; Chromium sends them by itself.
 
-    The element is brought to the top of the window; `last` names one in it below which nothing is kept.
+    The element is brought to the top of the window; `last` names one in it below which nothing is kept. Of what is
+    drawn, one frame in `every` is taken: each costs time that a live page then lacks.
     """
 
-    def __init__(self, page: Page, selector: str, last: str | None = None):
+    def __init__(self, page: Page, selector: str, last: str | None = None, every: int = 1):
         self.frames: list[Frame] = []
         page.locator(selector).first.evaluate("e => scrollBy(0, e.getBoundingClientRect().top - 20)")
         box, below = (page.locator(name).first.bounding_box() for name in (selector, last or selector))
@@ -33,12 +34,13 @@ class Screencast:
         left, top = max(0, round(box["x"]) - MARGIN), max(0, round(box["y"]) - MARGIN)
         right, bottom = box["x"] + box["width"], below["y"] + below["height"]
         self._crop = (left, top, round(right) + MARGIN, round(bottom) + MARGIN)
+        self._every = every
         self._page, self._session = page, page.context.new_cdp_session(page)
 
     def __enter__(self) -> "Screencast":
         self._on = True
         self._session.on("Page.screencastFrame", self._keep)
-        self._session.send("Page.startScreencast", {"format": "jpeg", "quality": 92})
+        self._session.send("Page.startScreencast", {"format": "jpeg", "quality": 92, "everyNthFrame": self._every})
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -66,5 +68,5 @@ def save_film(frames: list[Frame], path: Path, width: int, fps: float, quality: 
     times = [when for when, _ in kept] + [kept[-1][0] + LAST_S]
     durations = [round(1000 * (b - a)) for a, b in pairwise(times)]
     pictures[0].save(path, "WEBP", save_all=True, append_images=pictures[1:], duration=durations, loop=0,
-                     quality=quality, method=6)  # fmt: skip
+                     quality=quality, method=4)  # fmt: skip
     print(f"{path.name}: {len(kept)} frames, {sum(durations) / 1000:.1f} s, {path.stat().st_size / 1000:.0f} kB")
