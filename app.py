@@ -58,7 +58,7 @@ def build_app() -> gr.Blocks:
 def main() -> None:
     leftovers.look_after()
     app = build_app()
-    app.queue(max_size=64, default_concurrency_limit=2)
+    app.queue(max_size=64, default_concurrency_limit=2, api_open=False)  # nobody passes the queue by
     app.launch(
         theme=theme.THEME,
         css=theme.CSS,
@@ -67,6 +67,7 @@ def main() -> None:
         run_history=False,  # nobody's pictures are kept, not even in their own browser
         max_file_size="50mb",
         ssr_mode=False,
+        state_session_capacity=64,  # pages that gradio remembers; each takes 2.3 MB
         app_kwargs=door.guarded(),
         prevent_thread_lock=True,
     )

@@ -72,6 +72,12 @@ def _upright_rgb(image: Image.Image, min_side: int) -> Image.Image:
         ) from error
 
 
+def size_of(source: bytes | str | Path) -> tuple[int, int]:
+    """Width and height in px, by the file's header; nothing is decoded. Raises ImageError: not a picture."""
+    with _decode(source) as image:
+        return image.size
+
+
 def to_grey(source: ImageLike, *, min_side: int = MIN_SIDE) -> np.ndarray:
     """Any picture as uint8 (H, W), by the luma weights of ITU-R 601. Raises as `to_rgb`."""
     return np.asarray(to_rgb(source, min_side=min_side).convert("L"))

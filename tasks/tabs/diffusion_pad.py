@@ -20,6 +20,7 @@ from tasks import compute
 from tasks.images import ImageError
 from tasks.tabs import models
 from tasks.tabs.errors import answering_json
+from tasks.tabs.picture import of_a_pad
 
 HERE = Path(__file__).parent
 SHAPES = {"mnist": (28, 1), "cifar10": (32, 3)}  # side, channels
@@ -50,7 +51,7 @@ def fit_picture(request: dict[str, Any]) -> dict[str, Any]:
     name, url = model_of(request), request.get("picture")
     if not isinstance(url, str) or len(url) > MAX_UPLOAD or (head := URL.match(url)) is None:
         raise ImageError(f"A picture is needed as a JPEG or PNG data URL of at most {MAX_UPLOAD:,} characters.")
-    data = _bytes(url[head.end() :])
+    data = of_a_pad(_bytes(url[head.end() :]))
     if name == "mnist":
         from tasks import ink
 

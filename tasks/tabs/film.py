@@ -17,12 +17,14 @@ import gradio as gr
 import numpy as np
 from gradio.components import Component
 
+from tasks import compute
 from tasks.images import ImageError
 from tasks.tabs.errors import answering, answering_json
 from tasks.tabs.runs import RUNS, Frame
 
 HERE = Path(__file__).parent
 MOST_AT_ONCE = 40  # frames in one answer
+SAVING = compute.PatientLock()  # one file after the other: the frames of one take up to 200 MB, enlarged
 TYPES = {"png": "image/png", "gif": "image/gif", ".mp4": "video/mp4", ".webm": "video/webm"}
 
 
@@ -71,13 +73,14 @@ def film_save(request: dict[str, Any]) -> dict[str, Any]:
     if not frames:
         raise ImageError("Nothing has been made yet that could be saved.")
     suffix = "." + kind
-    if kind == "png":
-        frame = frames[at] if type(at) is int and 0 <= at < len(frames) else frames[-1]
-        data = film_files.png(frame, run.about)
-    elif kind == "gif":
-        data = film_files.gif(frames, run.about)
-    else:
-        data, suffix = film_files.mp4(frames, run.about)
+    with SAVING:
+        if kind == "png":
+            frame = frames[at] if type(at) is int and 0 <= at < len(frames) else frames[-1]
+            data = film_files.png(frame, run.about)
+        elif kind == "gif":
+            data = film_files.gif(frames, run.about)
+        else:
+            data, suffix = film_files.mp4(frames, run.about)
     mime = TYPES.get(suffix) or TYPES[kind]
     name = f"{run.about.get('name', 'film')}{suffix}"
     return {"url": f"data:{mime};base64,{base64.b64encode(data).decode()}", "name": name}

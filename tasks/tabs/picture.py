@@ -16,6 +16,7 @@ from tasks.tabs.errors import sentence
 from tasks.tabs.send import send_to
 
 MAX_DRAWING = 500_000  # characters of a drawing's data URL; the pads' own are under 20,000
+MAX_SIDE = 2048  # px of what comes past the queue, where many are decoded at once; the pads send 640 at most
 NOT_IN_BROWSERS = (b"II*\0", b"MM\0*", *(f"P{n}".encode() for n in range(1, 8)))
 """First bytes of TIFF and PPM, which are read here but which a page would show as a broken picture."""
 
@@ -127,11 +128,23 @@ def sample_pictures(samples: tuple[tuple[str, str], ...]) -> list[str]:
 
 
 def decode_drawing(data_url: object) -> bytes:
-    """A drawing pad's PNG data URL -> the PNG's bytes. Raises ImageError: no such URL, too long, no base64."""
+    """A drawing pad's PNG data URL -> the PNG's bytes.
+
+    Raises ImageError: no such URL, too long, no base64, no picture, too large.
+    """
     head, _, body = data_url.partition(",") if isinstance(data_url, str) else ("", "", "")
     if not head.startswith("data:image/png;base64") or len(body) > MAX_DRAWING:
         raise ImageError(f"A drawing is needed as a PNG data URL of at most {MAX_DRAWING:,} characters.")
     try:
-        return base64.b64decode(body, validate=True)
+        picture = base64.b64decode(body, validate=True)
     except ValueError as error:  # binascii.Error is one
         raise ImageError("The drawing's data URL is not valid base64.") from error
+    return of_a_pad(picture)
+
+
+def of_a_pad(picture: bytes) -> bytes:
+    """The same, if its header says so. Raises ImageError: not a picture, or larger than MAX_SIDE."""
+    width, height = images.size_of(picture)
+    if max(width, height) > MAX_SIDE:
+        raise ImageError(f"The picture is {width} x {height} px; here at most {MAX_SIDE} x {MAX_SIDE} work.")
+    return picture
