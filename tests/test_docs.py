@@ -95,7 +95,7 @@ def test_no_path_of_a_machine_is_in_the_pages() -> None:
         assert not re.search(r"/(home|work|root|Users)/", text)
 
 
-def test_mentioned_files_are_there() -> None:
+def test_mentioned_modules_are_there() -> None:
     for text in PAGES.values():
-        for file in re.findall(r"`((?:tests|benchmarks|train|tasks)/[\w/]+\.\w+)`", text):
+        for file in re.findall(r"`((?:tests|benchmarks|train|tasks)/[\w/]+\.py)`", text):
             assert Path(ROOT / file).is_file(), file
