@@ -13,7 +13,7 @@ from tests import hostile
 from tests.conftest import app_with
 from tests.test_api_page import SECTIONS
 
-pytestmark = pytest.mark.skipif(
+INSTALLED = pytest.mark.skipif(
     importlib.util.find_spec("mcp") is None, reason="the mcp package is not installed: pip install 'gradio[mcp]'"
 )
 END = "gradio_api/mcp/"
@@ -31,6 +31,7 @@ async def ask(url: str, arguments: dict[str, Any]) -> tuple[list[Any], Any, Any]
         return tools, answer, await session.call_tool("classify_digit", {"picture": "/etc/passwd"})
 
 
+@INSTALLED
 def test_tools_are_listed_and_called(tmp_path: Path) -> None:
     picture = base64.b64encode(hostile.good_png(tmp_path).read_bytes()).decode()
     with app_with(tmp_path, GRADIO_MCP_SERVER="True") as url:
