@@ -195,7 +195,7 @@ class PhotoClassifier:
         if name == "cifar10":
             network, card = weights.load("photos", EfficientNetLite0, folder)
             return cls.of_lite0(network, tuple(card.classes), int(card.preprocess["size"]), card)
-        if name not in IMAGENET_MODELS:
+        if not isinstance(name, str) or name not in IMAGENET_MODELS:
             known = ", ".join(("cifar10", *IMAGENET_MODELS))
             raise weights.WeightsError(f"There is no photo model {str(name)[:40]!r}; there are {known}.")
         return cls._load_imagenet(name, progress)

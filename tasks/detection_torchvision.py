@@ -51,7 +51,7 @@ class TorchvisionDetector:
     @classmethod
     def load(cls, name: str, progress: downloads.Progress | None = None) -> "TorchvisionDetector":
         """Raises WeightsError: unknown name, download impossible, file damaged."""
-        if name not in ARCHITECTURES:
+        if not isinstance(name, str) or name not in ARCHITECTURES:
             raise WeightsError(f"There is no detector {str(name)[:40]!r}; there are {', '.join(ARCHITECTURES)}.")
         from torchvision.models import detection
 

@@ -100,8 +100,9 @@ class DiffusionGenerator:
     @classmethod
     def load(cls, dataset: str = "mnist", folder: Path = weights.FOLDER) -> "DiffusionGenerator":
         """`dataset`: "mnist" or "cifar10". Raises WeightsError."""
-        if dataset not in DATASETS:
-            raise weights.WeightsError(f"There are diffusion models of {', '.join(DATASETS)}; {dataset[:40]!r} came.")
+        if not isinstance(dataset, str) or dataset not in DATASETS:
+            known = ", ".join(DATASETS)
+            raise weights.WeightsError(f"There are diffusion models of {known}; {str(dataset)[:40]!r} came.")
         return cls(*weights.load(f"diffusion_{dataset}", DiffusionUNet, folder))
 
     def generate(self, n: int, seed: int, label: int | None = None, **settings: Any) -> np.ndarray:

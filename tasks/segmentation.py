@@ -90,7 +90,7 @@ class Segmenter:
     @classmethod
     def load(cls, name: str = "segmentation", folder: Path = weights.FOLDER) -> "Segmenter":
         """The network that is shipped; `name`: one of ARCHITECTURES. Raises WeightsError: missing, damaged, unknown."""
-        if name not in ARCHITECTURES:
+        if not isinstance(name, str) or name not in ARCHITECTURES:
             raise weights.WeightsError(
                 f"There is no segmenter {str(name)[:40]!r} here; there are {', '.join(ARCHITECTURES)}."
             )

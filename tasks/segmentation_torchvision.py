@@ -72,7 +72,7 @@ class TorchvisionSegmenter:
     @classmethod
     def load(cls, name: str, progress: downloads.Progress | None = None) -> "TorchvisionSegmenter":
         """Raises WeightsError: unknown name, download impossible, file damaged."""
-        if name not in ARCHITECTURES:
+        if not isinstance(name, str) or name not in ARCHITECTURES:
             raise WeightsError(f"There is no segmenter {str(name)[:40]!r}; there are {', '.join(ARCHITECTURES)}.")
         chosen = weights_of(name)
         try:
