@@ -8,16 +8,10 @@ Gradio's own environment variables choose address and port (GRADIO_SERVER_NAME, 
 import os
 import threading
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ.setdefault("YOLO_AUTOINSTALL", "false")
-# One thread a model, asleep when idle: several visitors share the cores, and a drawn digit is answered three times
-# sooner than with two threads that spin while they wait (benchmarks/results/pen.csv).
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-from tasks.tabs.startup import without_interface_files
+from tasks.tabs.startup import set_environment, without_interface_files
 
 with without_interface_files():
+    set_environment()
     import gradio as gr
 
 from tasks.tabs import (

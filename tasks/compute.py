@@ -5,11 +5,13 @@ Nothing here imports torch at import time, so that the page can answer before to
 
 import functools
 import os
+import sys
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -100,6 +102,22 @@ def bf16_is_native() -> bool:
     if torch.backends.mps.is_available():
         return False
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def openvino() -> ModuleType:
+    """The library, whose converter is kept from telling Google Analytics of each use. Raises ImportError."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # not importable: it takes its own stub
+    import openvino as library
+
+    return library
+
+
+def has_openvino() -> bool:
+    try:
+        openvino()
+    except ImportError:
+        return False
+    return True
 
 
 class Lazy(Generic[Model]):

@@ -71,8 +71,7 @@ class OpenVinoEngine:
     title = "OpenVINO"
 
     def __init__(self, network: nn.Module, precision: str | None = None):
-        import openvino
-
+        openvino = compute.openvino()
         self._core = openvino.Core()
         self._precision = precision or ("bf16" if compute.bf16_is_native() else "f32")
         with warnings.catch_warnings(), torch.inference_mode():
@@ -132,10 +131,6 @@ class OpenVinoEngine:
 
 def engine_for(network: nn.Module) -> Engine:
     """The fastest there is for this machine."""
-    if compute.device().type != "cpu":
-        return TorchEngine(network)
-    try:
-        import openvino  # noqa: F401
-    except ImportError:
+    if compute.device().type != "cpu" or not compute.has_openvino():
         return TorchEngine(network)
     return OpenVinoEngine(network)

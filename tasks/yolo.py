@@ -58,8 +58,7 @@ class OpenVinoEngine:
     title = "OpenVINO"
 
     def __init__(self, folder: Path):
-        import openvino
-
+        openvino = compute.openvino()
         files = sorted(folder.glob("*.xml"))
         if not files or not (folder / "metadata.yaml").is_file():
             raise WeightsError(
@@ -185,21 +184,13 @@ def load_engine(file: Path) -> Engine:
     if file.is_dir():
         return OpenVinoEngine(file)
     network = read_checkpoint(file)
-    if compute.device().type != "cpu" or not _has_openvino():
+    if compute.device().type != "cpu" or not compute.has_openvino():
         return TorchEngine(network)
     try:
         return OpenVinoEngine(exported(file))
     except Exception:  # a full disk, for one; Ultralytics' exporter raises whatever it meets
         log.warning("%s could not be exported to OpenVINO and runs on PyTorch", file.name, exc_info=True)
         return TorchEngine(network)
-
-
-def _has_openvino() -> bool:
-    try:
-        import openvino  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 def _read_metadata(file: Path) -> dict[str, Any]:

@@ -34,9 +34,11 @@ def import_ultralytics() -> None:
     """Once, by one thread at a time: it imports in circles, and two threads at once would see half of it.
 
     Call it before anything else of Ultralytics that a visitor may be the first to use. Pillow stays as it was:
-    Ultralytics would have `Image.open` look for a package, and install it, at each file that is no picture.
+    Ultralytics would have `Image.open` look for a package, and install it, at each file that is no picture. Its
+    settings lie in our cache folder.
     """
     with _importing:
+        os.environ.setdefault("YOLO_CONFIG_DIR", str(cache_folder() / "ultralytics"))
         pillows_own = Image.open
         import ultralytics.engine.results
         import ultralytics.nn.tasks

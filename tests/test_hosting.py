@@ -202,7 +202,7 @@ def test_it_works_where_it_is_hosted_and_writes_to_the_temporary_folder_only(hos
     picture = handle_file(hostile.good_png(tmp_path))
     read = client.predict(picture, api_name="/classify_digit")
     assert max(read, key=read.__getitem__) == "1"
-    assert len(client.predict(picture, api_name="/classify_photo")) == 10
+    assert sum(client.predict(picture, api_name="/classify_photo").values()) <= 1.001
     assert "boxes" in client.predict(picture, "digits", 0.4, 0.7, 320, api_name="/detect_objects")
     for name, values in {
         "/segment_scene": (picture,), "/denoise_photo": (picture, 25), "/enlarge_photo": (picture, 2),

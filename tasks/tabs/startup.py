@@ -1,10 +1,24 @@
-"""A quicker `import gradio`."""
+"""Before anything else is imported: what the libraries are told, and a quicker `import gradio`."""
 
 import inspect
+import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
+
+
+def set_environment() -> None:
+    """What whoever starts the app has not set otherwise."""
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+    # gradio imports matplotlib, which writes a list of fonts
+    os.environ.setdefault("MPLCONFIGDIR", os.path.join(tempfile.gettempdir(), "image-lab-matplotlib"))
+    # One thread a model, asleep when idle: several visitors share the cores, and a drawn digit is answered three times
+    # sooner than with two threads that spin while they wait (benchmarks/results/pen.csv).
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @contextmanager
