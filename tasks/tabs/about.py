@@ -20,7 +20,8 @@ def build_tab() -> None:
     )
     gr.HTML(
         "<p class='lab-lead'>Every model below was trained by this repository's own scripts, and every figure can be "
-        "measured again with the command on its card.</p><div class='lab-scroll'><table class='lab-table'><thead><tr>"
+        "measured again with the command on its card.</p><div class='lab-scroll' tabindex='0'>"
+        "<table class='lab-table'><thead><tr>"
         "<th>model</th><th>task</th><th>parameters</th><th>file</th><th>measured</th><th>data</th><th>training</th></tr>"
         f"</thead><tbody>{rows}</tbody></table></div>"
     )

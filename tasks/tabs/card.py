@@ -51,9 +51,10 @@ def card_html(card: weights.Card) -> str:
     unit = "" if score == "val_loss" else ", %"
     curve = learning_curves(curves, "training step", f"validation {score.removeprefix('val_')}{unit}")
     return (
-        f"<div class='lab-card'><div class='lab-scroll'><table><thead><tr><th>measured</th><th>value</th><th>on</th>"
+        "<div class='lab-card'><div class='lab-scroll' tabindex='0'>"
+        "<table><thead><tr><th>measured</th><th>value</th><th>on</th>"
         f"<th>conditions</th></tr></thead><tbody>{metrics}</tbody></table></div><dl>{listed}</dl>"
-        f"<div class='lab-scroll'>{curve}</div></div>"
+        f"<div class='lab-scroll' tabindex='0'>{curve}</div></div>"
     )
 
 

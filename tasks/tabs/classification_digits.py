@@ -157,7 +157,7 @@ def errors_html(shown: weights.Card) -> str:
     )
     return (
         "<div class='lab-card'><p class='lab-lead'>Test digits, rows: what was written, columns: what was read.</p>"
-        f"<div class='lab-scroll'><table class='confusion'><thead><tr><th></th>{head}</tr></thead>"
+        f"<div class='lab-scroll' tabindex='0'><table class='confusion'><thead><tr><td></td>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div><ul class='lab-lead'>{facts}</ul><p class='lab-lead'>The same "
         f"test digits sent as people would send them:</p><table><tbody>{kinds}</tbody></table></div>"
     )

@@ -235,7 +235,7 @@ def curves_html(shown: weights.Card) -> str:
         "<h3>What pretraining buys</h3><p class='lab-lead'>The same network on the same CIFAR-10 photos, once from "
         f"ImageNet weights ({shown.training['minutes']:.0f} minutes, {ours:.1f} % of the test photos right), once from "
         f"random ones ({scratch['minutes']:.0f} minutes, {100 * scratch['test_accuracy']:.1f} %).</p>"
-        f"<div class='lab-scroll'>{svg}</div>"
+        f"<div class='lab-scroll' tabindex='0'>{svg}</div>"
     )
 
 

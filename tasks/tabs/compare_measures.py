@@ -63,7 +63,7 @@ def table_html(rows: Sequence[Row]) -> str:
             "Diffusion": "every step can be looked at and steered"}, ""),
     ]  # fmt: skip
     body = "".join(
-        f"<tr><th>{head}</th><td style='min-width:13rem'>{what}</td>"
+        f"<tr>{f'<th>{head}</th>' if head else '<td></td>'}<td style='min-width:13rem'>{what}</td>"
         + "".join(f"<td style='white-space:normal'>{found.get(k, 'not measured')}</td>" for k in KINDS)
         + f"<td>{f'<code>{command}</code>' if command else ''}</td></tr>"
         for head, what, found, command in lines
@@ -71,7 +71,7 @@ def table_html(rows: Sequence[Row]) -> str:
     n = " / ".join(f"{int(by[k]['n']):,}" for k in by)
     device = escape(next(iter(by.values()))["device"]) if by else ""
     return (
-        "<div class='lab-scroll'><table class='lab-table compare'><thead><tr><th></th><th>measured</th>"
+        "<div class='lab-scroll' tabindex='0'><table class='lab-table compare'><thead><tr><td></td><th>measured</th>"
         f"<th>GAN</th><th>VAE</th><th>Diffusion, {steps} steps</th><th>by</th></tr></thead><tbody>{body}"
         "</tbody></table></div>"
         f"<p class='lab-lead'>n = {n} made digits against 10,000 test digits, in the features of a recogniser used for "
@@ -197,6 +197,7 @@ STYLE = (
     ".places{border:1px solid var(--border-color-primary);border-radius:8px}"
     ".places circle{opacity:.7}.places .real{fill:var(--body-text-color-subdued);opacity:.35}"
     ".places text{font-size:15px;font-weight:700;fill:var(--body-text-color)!important}"
+    ".lab-measured{font-size:1.1rem!important;margin:1rem 0 .5rem!important}"
     ".lab-plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(280px,1fr));gap:1rem}</style>"
 )
 
@@ -211,7 +212,8 @@ def build_measures() -> None:
         scatter(list(chosen(rows).values()), "minutes", "minutes of training"),
     )
     gr.HTML(
-        f"{STYLE}<h3>Measured</h3>{table_html(rows)}<div class='lab-plots'>{''.join(plots)}</div>{about_steps(rows)}"
+        f"{STYLE}<h2 class='lab-measured'>Measured</h2>{table_html(rows)}"
+        f"<div class='lab-plots'>{''.join(plots)}</div>{about_steps(rows)}"
     )
     try:
         places = json.loads(RESULT.with_suffix(".json").read_text(encoding="utf-8"))

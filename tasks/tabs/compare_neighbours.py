@@ -102,7 +102,7 @@ def pairs(near: Mapping[str, Any]) -> str:
         else "Above the made digit, below it the training digit that is nearest to it, and how far it is."
     )
     return (
-        f"<div class='lab-scroll'><table class='lab-table lab-pairs'><tbody>{rows}</tbody></table></div>"
+        f"<div class='lab-scroll' tabindex='0'><table class='lab-table lab-pairs'><tbody>{rows}</tbody></table></div>"
         f"<p class='lab-lead'>{told} A test digit’s nearest is usually {near['usual']:.1f} away; a copy would be less "
         f"than {near['usual'] / 10:.1f} away.</p>"
     )
@@ -135,7 +135,8 @@ def build_neighbours(places: Mapping[str, Any]) -> None:
     with gr.Accordion("Copied or made? The nearest training digit", open=True):
         n = " / ".join(f"{sum(near['counts'][kind]):,}" for kind in near["counts"])
         gr.HTML(
-            f"{STYLE}<div class='lab-scroll'>{histograms(near)}</div>{legend(near)}<p class='lab-lead'>Shares of "
+            f"{STYLE}<div class='lab-scroll' tabindex='0'>"
+            f"{histograms(near)}</div>{legend(near)}<p class='lab-lead'>Shares of "
             f"digits, n = {n}. Where a curve lies over the grey, its digits are as near to the training digits as new "
             "ones of people are: neither copied nor strange.</p>"
         )

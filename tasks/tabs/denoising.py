@@ -41,4 +41,4 @@ def _show_card(name: str) -> None:
     points = [(p["step"], p[CURVES[name]]) for p in curve if CURVES[name] in p]
     with gr.Accordion("How it learnt", open=False):
         svg = card.learning_curves({"validation": points}, "training step", "validation PSNR, dB")
-        gr.HTML(f"<div class='lab-scroll'>{svg}</div>")
+        gr.HTML(f"<div class='lab-scroll' tabindex='0'>{svg}</div>")

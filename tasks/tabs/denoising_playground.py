@@ -111,7 +111,8 @@ def table_html(marked: list[tuple[str, np.ndarray, float, float, Any]]) -> str:
     head = "<thead><tr><th>method</th><th>PSNR</th><th>SSIM</th><th>time</th></tr></thead>"
     size = " x ".join(str(n) for n in marked[0][1].shape[::-1])
     return (
-        f"<div class='lab-card' aria-live='polite'><div class='lab-scroll'><table>{head}<tbody>{rows}</tbody></table>"
+        "<div class='lab-card' aria-live='polite'><div class='lab-scroll' tabindex='0'>"
+        f"<table>{head}<tbody>{rows}</tbody></table>"
         f"</div><p class='lab-lead'>{size} px, grey · {escape(compute.device_name())}</p></div>"
     )
 

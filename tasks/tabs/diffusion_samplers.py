@@ -61,7 +61,8 @@ def measured(data_set: str) -> str:
     )
     guidance = card.preprocess.get("guidance", 1)
     return (
-        f"<div class='lab-scroll'><table class='lab-table'><thead><tr><th>sampler</th>{head}</tr></thead><tbody>{rows}"
+        "<div class='lab-scroll' tabindex='0'>"
+        f"<table class='lab-table'><thead><tr><th>sampler</th>{head}</tr></thead><tbody>{rows}"
         "</tbody></table></div><p class='lab-lead'>Share that a classifier reads as the class asked for, of n pictures "
         "made; where there are enough, the Fréchet distance as a multiple of what as many training pictures score; "
         f"processor time for one picture, made 50 at once, over all cores. Guidance {escape(str(guidance))}; "

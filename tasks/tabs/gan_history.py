@@ -121,7 +121,8 @@ def stabilisers_html(table: Mapping[str, Any]) -> str:
             f"<td class='num'>{m['recall']:.2f}</td><td>{used}</td></tr>"
         )
     return (
-        f"<div class='lab-scroll'><table class='lab-table'><thead><tr><th>after {table['steps']:,} steps</th><th>"
+        "<div class='lab-scroll' tabindex='0'>"
+        f"<table class='lab-table'><thead><tr><th>after {table['steps']:,} steps</th><th>"
         "Fréchet distance</th><th>change</th><th>label agreement</th><th>precision</th><th>recall</th><th>in ours</th>"
         f"</tr></thead><tbody>{rows}</tbody></table></div><p class='lab-lead'>2,000 made digits against 2,000 held-out "
         "ones, one seed each; <code>python -m train.gan</code>.</p>"

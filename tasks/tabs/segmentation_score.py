@@ -24,7 +24,7 @@ def scores_html(cards: list[weights.Card]) -> str:
     body = f"<thead><tr><th>intersection over union</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
     m = cards[0].metrics[0]
     return (
-        f"<div class='lab-scroll'><table class='lab-table scores'>{body}</table></div><p class='lab-lead'>"
+        f"<div class='lab-scroll' tabindex='0'><table class='lab-table scores'>{body}</table></div><p class='lab-lead'>"
         f"{escape(m.split)}, {m.n} pictures, single-scale. Of the pixels that are a class or are taken for it, the "
         "share where both are true. Thin and rare things are hard: one pixel beside a pole's edge is a third of it.</p>"
     )
@@ -46,11 +46,11 @@ def confusion_html(shown: weights.Card) -> str:
             for v in row
         )
         rows.append(f"<tr><th scope='row'>{escape(name)}</th>{cells}</tr>")
-    body = f"<thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    body = f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
     return (
         "<h3>What is taken for what</h3><p class='lab-lead'>Rows: what the pixels are; columns: what the network says, "
         f"in per cent of the row. {escape(shown.title)}.</p>"
-        f"<div class='lab-scroll'><table class='confusion'>{body}</table></div>"
+        f"<div class='lab-scroll' tabindex='0'><table class='confusion'>{body}</table></div>"
     )
 
 
@@ -71,7 +71,7 @@ def build_score() -> None:
     }
     svg = card.learning_curves(curves, "training step", "validation mIoU, %")
     gr.HTML(
-        f"{scores_html(cards)}<div class='lab-scroll'>{svg}</div>{confusion_html(cards[0])}",
+        f"{scores_html(cards)}<div class='lab-scroll' tabindex='0'>{svg}</div>{confusion_html(cards[0])}",
         css_template=(HERE / "segmentation_score.css").read_text(encoding="utf-8"),
     )
     for shown in cards[1:]:  # the first one's card stands below the tab

@@ -62,4 +62,5 @@ THEME = gr.themes.Base(
 )
 
 CSS = (Path(__file__).parent / "theme.css").read_text(encoding="utf-8")
-HEAD = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+EXAMPLE_NAMES = (Path(__file__).parent / "example_names.js").read_text(encoding="utf-8")
+HEAD = f'<meta name="viewport" content="width=device-width, initial-scale=1"><script>{EXAMPLE_NAMES}</script>'
