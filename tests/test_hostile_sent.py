@@ -18,6 +18,7 @@ import pytest
 from tasks.tabs import door
 from tests import hostile, hostile_files
 from tests.conftest import ROOT
+from tests.hostile_video import mp4
 from tests.served import Served, served
 
 SLOW_S = 60.0  # on busy cores
@@ -105,6 +106,24 @@ def test_no_name_leads_out_of_the_temporary_folder(app: Served, name: str, tmp_p
     assert Path(sent["path"]).resolve().is_relative_to(app.temporary)
     assert {path.name for path in set(Path("/tmp").iterdir()) - before if "evil" in path.name} == set()
     told(app, "classify_digit", sent)
+
+
+@pytest.mark.parametrize("endpoint", ["classify_digit", *ENDPOINTS])
+def test_a_picture_of_the_machine_s_own_cannot_be_asked_for(app: Served, endpoint: str, tmp_path: Path) -> None:
+    own = str(hostile.good_png(tmp_path))
+    for sent in ({"path": own}, {"path": own, "meta": {"_type": "gradio.FileData"}}, {"path": own, "meta": {}}, own):
+        good, said = app.call(endpoint, sent, *ENDPOINTS.get(endpoint, ()))
+        assert not good and (said is None or "was not sent here" in said), sent
+    up = f"{app.temporary}/image-lab-x/gradio/../../../{Path(own).relative_to(app.temporary.parents[1])}"
+    assert not app.call(endpoint, {"path": up}, *ENDPOINTS.get(endpoint, ()))[0]
+
+
+@pytest.mark.parametrize("endpoint", ["detect_video", "segment_video"])
+def test_a_clip_of_the_machine_s_own_cannot_be_asked_for(app: Served, endpoint: str, tmp_path: Path) -> None:
+    own = str(mp4(tmp_path))
+    data = ("digits", 0.25, 0.7, 320) if endpoint == "detect_video" else ("segmentation",)
+    for sent in ({"path": own}, {"path": own, "meta": {"_type": "gradio.FileData"}}, [{"path": own}], own):
+        assert not app.call(endpoint, sent, *data)[0], sent
 
 
 def headers_of(app: Served, path: str) -> dict[str, str]:

@@ -51,12 +51,19 @@ def test_what_no_browser_shows_comes_back_as_pixels(tmp_path: Path, kind: str) -
     )
 
 
-def test_the_file_comes_undecoded_even_from_an_input_that_gradio_has_built_anew(tmp_path: Path) -> None:
-    bad = str(hostile.text_called_png(tmp_path))
+def test_the_file_comes_undecoded_even_from_an_input_that_gradio_has_built_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "sent"))
+    (tmp_path / "sent").mkdir()
+    bad = str(hostile.text_called_png(tmp_path / "sent"))
     with gr.Blocks():
         first = tab.picture_input(label="A")
     again: Any = first.__class__(**{**first.constructor_args, "label": "B"})
     for made in (first, again):
         assert made.get_block_name() == "image"
         assert made.preprocess(ImageData(path=bad)) == bad
+        for elsewhere in (saved(tmp_path, "good.png"), f"{tmp_path}/sent/../good.png", "file:///etc/passwd", "app.py"):
+            with pytest.raises(gr.Error, match="was not sent here"):
+                made.preprocess(ImageData(path=elsewhere))
     assert not list(Path(tab.__file__).parent.glob("*.pyi"))  # gradio writes one beside each class of a component

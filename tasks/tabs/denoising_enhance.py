@@ -52,7 +52,7 @@ def enlarge(picture: ImageLike, scale: str, compare: bool) -> Iterator[Outputs]:
         return
     from tasks.denoising import enlarged, to_array
 
-    times, truth = int(scale), to_array(picture)
+    times, truth = times_of(scale), to_array(picture)
     small = truth
     if compare:
         height, width = (n - n % times for n in truth.shape[:2])
@@ -86,6 +86,8 @@ def undo_jpeg(picture: ImageLike, quality: str) -> Iterator[Outputs]:
     from tasks.denoising import to_array
     from tasks.jpeg_quality import jpeg_quality
 
+    if quality not in QUALITIES:
+        raise ImageError(f"The quality is one of {', '.join(QUALITIES)}; {str(quality)[:20]} came.")
     truth = to_array(picture)
     bad, found = truth, jpeg_quality(picture)
     if quality != AS_IT_IS:
@@ -101,6 +103,13 @@ def undo_jpeg(picture: ImageLike, quality: str) -> Iterator[Outputs]:
     score = marks(bad, step.out, truth, "JPEG") if quality != AS_IT_IS and bad.shape == truth.shape else ""
     size = f"{bad.shape[1]} x {bad.shape[0]} px · {_took(ms())}"
     yield from _result(bad, step.out, said, score, size, {"model": "enhancer", "task": "JPEG", "saved at": quality})
+
+
+def times_of(scale: Any) -> int:
+    """Raises ImageError."""
+    if isinstance(scale, bool) or scale not in (2, 3, 4, "2", "3", "4"):
+        raise ImageError(f"A picture is enlarged 2, 3 or 4 times; {str(scale)[:20]} came.")
+    return int(scale)
 
 
 def through_jpeg(picture: Image.Image, quality: int) -> tuple[np.ndarray, int | None]:
@@ -152,8 +161,8 @@ def enlarge_photo(picture: ImageLike, scale: int = 2) -> np.ndarray:
         A PNG of `scale` times the width and height.
     """
     rgb = images.to_rgb(picture)
-    scale = int(scale)
-    restorers.check_size(rgb.width * max(scale, 1), rgb.height * max(scale, 1))
+    scale = times_of(scale)
+    restorers.check_size(rgb.width * scale, rgb.height * scale)
     with compute.HEAVY:
         return np.asarray(restorers.enhancer().super_resolve(picture, scale))
 

@@ -12,7 +12,7 @@ import gradio as gr
 import numpy as np
 
 from tasks import compute, images
-from tasks.images import ImageLike
+from tasks.images import ImageError, ImageLike
 from tasks.tabs import restorers
 from tasks.tabs.errors import answering, answering_steps
 from tasks.tabs.picture import checked_photo_input, picture_input, sample_pictures
@@ -107,6 +107,8 @@ def denoise_photo(picture: ImageLike, sigma: float | None = None) -> np.ndarray:
     """
     from tasks.denoising import from_planes, to_array, to_picture
 
+    if isinstance(sigma, bool) or not isinstance(sigma, float | int | None):
+        raise ImageError(f"sigma is a number of grey levels, 0 to 100, or none; {str(sigma)[:20]} came.")
     x = to_array(picture)
     restorers.check_size(x.shape[1], x.shape[0])
     *_, last = restorers.in_turn(restorers.denoiser().steps(x, sigma))

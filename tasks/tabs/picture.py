@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder, is_in_or_equal
 from gradio_client import utils as client_utils
 
 from tasks import images
@@ -17,6 +18,7 @@ from tasks.tabs.send import send_to
 
 MAX_DRAWING = 500_000  # characters of a drawing's data URL; the pads' own are under 20,000
 MAX_SIDE = 2048  # px of what comes past the queue, where many are decoded at once; the pads send 640 at most
+NOT_SENT = "This file was not sent here. Upload the picture; its path on this machine is not enough."
 NOT_IN_BROWSERS = (b"II*\0", b"MM\0*", *(f"P{n}".encode() for n in range(1, 8)))
 """First bytes of TIFF and PPM, which are read here but which a page would show as a broken picture."""
 
@@ -103,6 +105,9 @@ def _undecoded(self: gr.Image, payload: Any) -> str | bytes | None:
         return None
     if payload.path is None and payload.url and payload.url.startswith("data:"):
         return client_utils.decode_base64_to_binary(payload.url)[0]
+    # gradio itself lets any path through that comes without "meta", and trusts its own preprocessing to refuse it
+    if payload.path is not None and not is_in_or_equal(payload.path, get_upload_folder()):
+        raise gr.Error(NOT_SENT, print_exception=False)
     return payload.path
 
 
