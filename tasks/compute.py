@@ -51,11 +51,28 @@ HEAVY = PatientLock()
 """Held by whatever keeps all cores busy for longer than a frame, so that two such jobs do not fight for them."""
 
 
+def is_zero_gpu() -> bool:
+    """Whether this is a Space with GPUs by the call (tasks/zero_gpu.py)."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
+def take_gpu() -> None:
+    """Compute on the GPU from now on, in a process that ZeroGPU forked and gave one."""
+    os.environ.pop("SPACES_ZERO_GPU")  # of this process only: here CUDA is what it says
+    for known in (device, device_name, bf16_is_native):
+        known.cache_clear()
+
+
 @functools.cache
 def device() -> "torch.device":
-    """The best device there is: CUDA, Apple's MPS, else the CPU."""
+    """The best device there is: CUDA, Apple's MPS, else the CPU.
+
+    ZeroGPU's main process says that it has CUDA and has none.
+    """
     import torch
 
+    if is_zero_gpu():
+        return torch.device("cpu")
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():
@@ -97,9 +114,9 @@ def bf16_is_native() -> bool:
     """
     import torch
 
-    if torch.cuda.is_available():
+    if device().type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    if torch.backends.mps.is_available():
+    if device().type == "mps":
         return False
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from tasks import compute, weights
 from tasks.images import ImageError
 from tasks.networks.diffusion_unet import DiffusionUNet
+from tasks.zero_gpu import on_gpu
 
 T = 1000  # steps of the forward process
 SAMPLERS = {"ddpm": "DDPM", "ddim": "DDIM", "dpm++": "DPM-Solver++", "unipc": "UniPC"}
@@ -96,6 +97,7 @@ class DiffusionGenerator:
         first, last = card.preprocess.get("guided_times", (0, T - 1))
         self.guided_times = range(first, last + 1)  # outside them guidance only narrows what is made
         self.alpha_bars = alpha_bars()
+        self.again: functools.partial[DiffusionGenerator] | None = None
 
     @classmethod
     def load(cls, dataset: str = "mnist", folder: Path = weights.FOLDER) -> "DiffusionGenerator":
@@ -103,13 +105,16 @@ class DiffusionGenerator:
         if not isinstance(dataset, str) or dataset not in DATASETS:
             known = ", ".join(DATASETS)
             raise weights.WeightsError(f"There are diffusion models of {known}; {str(dataset)[:40]!r} came.")
-        return cls(*weights.load(f"diffusion_{dataset}", DiffusionUNet, folder))
+        generator = cls(*weights.load(f"diffusion_{dataset}", DiffusionUNet, folder))
+        generator.again = functools.partial(cls.load, dataset, folder)
+        return generator
 
     def generate(self, n: int, seed: int, label: int | None = None, **settings: Any) -> np.ndarray:
         """As `steps`, the result only: uint8 (n, H, W) or (n, H, W, 3)."""
         *_, last = self.steps(n, seed, label, **settings)
         return to_uint8(last.x_t)
 
+    @on_gpu
     def steps(
         self,
         n: int,

@@ -17,11 +17,13 @@ from torch import Tensor
 from tasks import compute
 from tasks.diffusion import DiffusionGenerator, DiffusionStep, T, seeded_noise, to_numpy
 from tasks.images import ImageError
+from tasks.zero_gpu import on_gpu
 
 PROJECTIONS = 20
 """Rounds in which a picture is brought to given means within its range."""
 
 
+@on_gpu
 def inpaint(
     generator: DiffusionGenerator,
     image: np.ndarray,
@@ -61,6 +63,7 @@ def inpaint(
     return _steps(generator, start, times(n_steps), labels, guidance, noise, on_x=keep_known, repeats=repeats)
 
 
+@on_gpu
 def super_resolve(
     generator: DiffusionGenerator,
     small: np.ndarray,
@@ -97,6 +100,7 @@ def super_resolve(
     return _steps(generator, start, times(n_steps), labels, guidance, noise, on_x0=agree)
 
 
+@on_gpu
 def denoise_from(
     generator: DiffusionGenerator,
     x_t: np.ndarray,
@@ -136,6 +140,7 @@ class Return:
     back: np.ndarray
 
 
+@on_gpu
 def there_and_back(
     generator: DiffusionGenerator, image: np.ndarray, n: int, seed: int, at: Sequence[int], n_steps: int = 10
 ) -> Iterator[Return]:

@@ -7,6 +7,7 @@ shown before the end is the latent by a linear map to RGB, fitted to this pipeli
     for step in TextToImage.load("stabilityai/sd-turbo").steps("a red fox in the snow", seed=0): ...
 """
 
+import functools
 import inspect
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from tasks.images import ImageError
 from tasks.networks.diffusion_unet import import_diffusers
 from tasks.text_to_image_preview import Colours, at_unit_scale, in_steps, own
 from tasks.weights import WeightsError
+from tasks.zero_gpu import on_gpu
 
 MAX_PROMPT, MAX_STEPS, MAX_GUIDANCE = 1000, 50, 20.0
 SIZES = (128, 768)  # px, smallest and largest
@@ -58,6 +60,7 @@ class TextToImage:
 
     def __init__(self, pipe: Any, source: str = ""):
         self.pipe, self.source = pipe, source
+        self.again: functools.partial[TextToImage] | None = None
         self.colours = Colours(pipe)
         self.parameters = sum(p.numel() for part in networks(pipe) for p in part.parameters())
 
@@ -76,7 +79,9 @@ class TextToImage:
                 f"{source} is not on this machine yet. “Look it up” says how much there is to download, and offers it."
             )
         check_memory(found)
-        return cls(_loaded(found, found.folder), source)
+        maker = cls(_loaded(found, found.folder), source)
+        maker.again = functools.partial(cls.load, source)
+        return maker
 
     def generate(self, prompt: str, seed: int = 0, **settings: Any) -> np.ndarray:
         """As `steps`, the picture only: uint8 (H, W, 3)."""
@@ -84,6 +89,7 @@ class TextToImage:
         assert last.picture is not None
         return last.picture
 
+    @on_gpu
     def steps(
         self, prompt: str, seed: int = 0, n_steps: int = 1, guidance: float = 0.0, size: int = 512
     ) -> Iterator[TextStep]:

@@ -5,6 +5,7 @@ asks again and again for those it does not have. A page that has not asked for a
 within one frame; a finished run is kept for some minutes, so that it can be saved.
 """
 
+import contextvars
 import secrets
 import threading
 import time
@@ -58,6 +59,7 @@ class Run:
     done: bool = False
     stopped: bool = False
     error: str | None = None
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)  # whose request it is, for ZeroGPU
 
 
 class News(NamedTuple):
@@ -192,7 +194,7 @@ class Runs:
         while not run.stopped and time.monotonic() - run.asked < self.unseen_s:
             start = time.perf_counter()
             with compute.HEAVY:
-                frame = next(run.frames, None)
+                frame = run.context.run(next, run.frames, None)
             if frame is None:
                 break
             run.seconds += time.perf_counter() - start

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from tasks import compute
+
 
 def set_environment() -> None:
     """What whoever starts the app has not set otherwise."""
@@ -19,6 +21,8 @@ def set_environment() -> None:
     # sooner than with two threads that spin while they wait (benchmarks/results/pen.csv).
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if compute.is_zero_gpu():
+        import spaces  # noqa: F401  it has to be there before torch
 
 
 @contextmanager
