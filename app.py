@@ -8,10 +8,13 @@ Gradio's own environment variables choose address and port (GRADIO_SERVER_NAME, 
 import os
 import threading
 
+from tasks.tabs import leftovers
 from tasks.tabs.startup import set_environment, without_interface_files
 
 with without_interface_files():
     set_environment()
+    if __name__ == "__main__":
+        leftovers.look_after()  # before gradio notes where its files go
     import gradio as gr
 
 from tasks.tabs import (
@@ -24,7 +27,6 @@ from tasks.tabs import (
     door,
     gan,
     header,
-    leftovers,
     segmentation,
     send,
     start,
@@ -50,7 +52,6 @@ def build_app() -> gr.Blocks:
 
 
 def main() -> None:
-    leftovers.look_after()
     app = build_app()
     app.queue(max_size=64, default_concurrency_limit=2, api_open=False)  # nobody passes the queue by
     app.launch(

@@ -179,7 +179,10 @@ def with_mounts(script: str) -> tuple[str, ...]:
     return (*namespace(), "sh", "-c", f'{script} && exec "$@"', "sh")
 
 
-SOON = "import app; from tasks.tabs import leftovers; leftovers.LOOK_S = leftovers.STILL_S = 1; app.main()"
+SOON = (
+    "from tasks.tabs import leftovers; leftovers.LOOK_S = leftovers.STILL_S = 1; leftovers.look_after(); import app; "
+    "app.main()"
+)
 
 
 def test_a_full_disk_is_told_and_empties_itself(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ page to the disk for good, and an address in place of a file is fetched without 
 """
 
 import logging
+import os
 import re
 from typing import Any
 
@@ -93,6 +94,11 @@ async def _not_fetched(url: str, cache_dir: str) -> str:
 
 
 def guarded() -> dict[str, Any]:
-    """What `launch` takes as `app_kwargs`; from now on gradio answers an address in place of a file with a sentence."""
-    processing_utils.async_ssrf_protected_download = _not_fetched
+    """What `launch` takes as `app_kwargs`.
+
+    From now on gradio answers an address in place of a file with a sentence, but where whoever runs it offers tools of
+    the Model Context Protocol, whose clients hardly have another way to send a picture.
+    """
+    if not os.environ.get("GRADIO_MCP_SERVER"):
+        processing_utils.async_ssrf_protected_download = _not_fetched
     return {"middleware": [Middleware(Door)]}

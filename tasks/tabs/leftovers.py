@@ -1,6 +1,6 @@
 """Visitors' files that gradio does not delete: of a process that was killed, and of uploads that broke off.
 
-    leftovers.look_after()     # before the page is built
+    leftovers.look_after()     # before gradio is imported, which notes where its files go
 
 Each process has a folder of its own, with a lock in it that ends with the process, however that ends; the next process
 to start deletes the folders whose lock is free. Within it gradio deletes what it knows of (`delete_cache`), but not the
