@@ -56,13 +56,14 @@ def own_folder() -> Path:
 
 
 def _is_free(lock: Path) -> bool:
-    if not fcntl or lock.parent.is_symlink() or lock.stat().st_uid != os.getuid():
-        return False
-    with lock.open() as opened:
-        try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+    """Whether it is ours and nobody holds it."""
+    try:
+        if not fcntl or lock.parent.is_symlink() or lock.stat().st_uid != os.getuid():
             return False
+        with lock.open() as opened:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # held, or another process has just deleted it
+        return False
     return True
 
 
