@@ -8,12 +8,14 @@ Gradio's own environment variables choose address and port (GRADIO_SERVER_NAME, 
 import os
 import threading
 
+from tasks import memory
 from tasks.tabs import leftovers
 from tasks.tabs.startup import set_environment, without_interface_files
 
 with without_interface_files():
     set_environment()
     if __name__ == "__main__":
+        memory.look_after()
         leftovers.look_after()  # before gradio notes where its files go
     import gradio as gr
 

@@ -143,7 +143,7 @@ def test_map_draws_every_point() -> None:
     html = compare_measures.map_html(
         {"explained": [0.2, 0.1], "real": points, **dict.fromkeys(("GAN", "VAE", "Diffusion"), points)}
     )
-    assert html.count("<circle") == 3 * 40 and "30 % of the variance" in html
+    assert html.count("h0") == 3 * 40 and "30 % of the variance" in html
 
 
 NEAR = {

@@ -162,11 +162,12 @@ def map_html(places: Mapping[str, Any]) -> str:
     xs, ys = [p[0] for p in real], [p[1] for p in real]
     x0, x1, y0, y1 = min(xs), max(xs), min(ys), max(ys)
 
-    def dot(p: Sequence[float], style: str, r: float) -> str:
-        x, y = 8 + 304 * (p[0] - x0) / (x1 - x0), 8 + 304 * (p[1] - y0) / (y1 - y0)
-        return f"<circle cx='{x:.0f}' cy='{y:.0f}' r='{r}' {style}/>" if 0 <= x <= 320 and 0 <= y <= 320 else ""
+    def dots(points: Sequence[Sequence[float]], style: str) -> str:
+        """One path, a dot a line of no length: a tenth of as many circles."""
+        at = [(8 + 304 * (p[0] - x0) / (x1 - x0), 8 + 304 * (p[1] - y0) / (y1 - y0)) for p in points]
+        return f"<path {style} d='{''.join(f'M{x:.0f} {y:.0f}h0' for x, y in at if 0 <= x <= 320 and 0 <= y <= 320)}'/>"
 
-    grey = "".join(dot(p, "class='real'", 2.2) for p in real)
+    grey = dots(real, "class='real'")
     centres = [
         [sum(p[i] for p in real if p[2] == k) / max(1, sum(p[2] == k for p in real)) for i in (0, 1)] for k in range(10)
     ]
@@ -177,7 +178,7 @@ def map_html(places: Mapping[str, Any]) -> str:
     )
     figures = ""
     for kind, colour in KINDS.items():
-        made = "".join(dot(p, f"style='fill:var({colour})'", 2.2) for p in places.get(kind, []))
+        made = dots(places.get(kind, []), f"style='stroke:var({colour})'")
         figures += (
             f"<figure><svg class='lab-curve places' viewBox='0 0 320 320' role='img' aria-label='Features of real "
             f"digits and of those made by {kind}'>{grey}{made}{names}</svg><figcaption>{kind}</figcaption></figure>"
@@ -195,7 +196,8 @@ STYLE = (
     "<style>.lab-places{display:grid;grid-template-columns:repeat(auto-fit,minmax(230px,1fr));gap:1rem}"
     ".lab-places figure{margin:0}.lab-places figcaption{font-size:.85rem;text-align:center}"
     ".places{border:1px solid var(--border-color-primary);border-radius:8px}"
-    ".places circle{opacity:.7}.places .real{fill:var(--body-text-color-subdued);opacity:.35}"
+    ".places path{stroke-width:4.4;stroke-linecap:round;fill:none;opacity:.7}"
+    ".places .real{stroke:var(--body-text-color-subdued);opacity:.35}"
     ".places text{font-size:15px;font-weight:700;fill:var(--body-text-color)!important}"
     ".lab-measured{font-size:1.1rem!important;margin:1rem 0 .5rem!important}"
     ".lab-plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(280px,1fr));gap:1rem}</style>"

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 
 import gradio as gr
 
@@ -11,10 +12,18 @@ from tasks.tabs import models
 log = logging.getLogger("image_lab")
 _state = {"state": "starting"}
 _lock = threading.Lock()
+_page_is_there = threading.Event()
+PATIENCE_S = 8  # for a first page; models are loaded without one, too
+PAGE_S = 0.7  # from the page's first question to the end of its rendering
 
 
 def warm_up() -> None:
-    """Import torch and load the bundled models while the visitor reads; never fails, each tab itself says what is."""
+    """Import torch and load the bundled models while the visitor reads; never fails, each tab itself says what is.
+
+    The first page comes before that: on two cores the import would make its visitor wait twice as long.
+    """
+    if _page_is_there.wait(PATIENCE_S):
+        time.sleep(PAGE_S)
     with _lock:
         broken = False
         for load in (_warm_digits, models.photo_classifier):
@@ -47,6 +56,7 @@ def _warm_digits() -> None:
 
 def readiness(_: object = None) -> dict[str, str]:
     """{"state": "starting" | "ready" | "broken", "device": ..., "text": ...} for the page's line."""
+    _page_is_there.set()
     if _state["state"] != "ready":
         return dict(_state)
     from tasks import compute
