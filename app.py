@@ -29,6 +29,7 @@ from tasks.tabs import (
     door,
     gan,
     header,
+    result_files,
     segmentation,
     send,
     start,
@@ -54,6 +55,7 @@ def build_app() -> gr.Blocks:
 
 
 def main() -> None:
+    result_files.use()
     app = build_app()
     app.queue(max_size=64, default_concurrency_limit=2, api_open=False)  # nobody passes the queue by
     app.launch(

@@ -82,7 +82,7 @@ class Runs:
         max_bytes: of all frames together; the oldest finished runs go first.
     """
 
-    def __init__(self, waiting: int = 16, unseen_s: float = 8, kept_s: float = 900, max_bytes: int = 400_000_000):
+    def __init__(self, waiting: int = 16, unseen_s: float = 4, kept_s: float = 900, max_bytes: int = 400_000_000):
         self.waiting, self.unseen_s, self.kept_s, self.max_bytes = waiting, unseen_s, kept_s, max_bytes
         self._all: OrderedDict[str, Run] = OrderedDict()
         self._changed = threading.Condition()
