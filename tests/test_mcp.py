@@ -4,6 +4,7 @@ import asyncio
 import base64
 import importlib.util
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,9 @@ async def ask(url: str, arguments: dict[str, Any]) -> tuple[list[Any], Any, Any]
 def test_tools_are_listed_and_called(tmp_path: Path) -> None:
     picture = base64.b64encode(hostile.good_png(tmp_path).read_bytes()).decode()
     with app_with(tmp_path, GRADIO_MCP_SERVER="True") as url:
-        tools, answer, refused = asyncio.run(ask(url, {"picture": f"data:image/png;base64,{picture}"}))
+        asked = ask(url, {"picture": f"data:image/png;base64,{picture}"})
+        with ThreadPoolExecutor(1) as pool:  # in this thread Playwright's loop may be running
+            tools, answer, refused = pool.submit(asyncio.run, asked).result()
     assert {tool.name for tool in tools} == set(SECTIONS)
     for tool in tools:
         first = tool.description.splitlines()[0]

@@ -1,4 +1,4 @@
-"""Past one process: two replicas behind deploy/nginx.conf, and a training on two processes."""
+"""Past one process: two replicas behind deploy/nginx.conf, their visitors, a camera, and a replica that dies."""
 
 import os
 import re
@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import torch
 from gradio_client import Client, handle_file
 from playwright.sync_api import Browser, Page, expect
 
 from tests import hostile
-from tests.browser.conftest import browser  # noqa: F401  the fixture
 from tests.conftest import ROOT, free_port
 
 VISITORS = 6
@@ -91,7 +89,7 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
             process.wait(20)
 
 
-def visitor(browser: Browser, url: str) -> tuple[Page, list[str]]:  # noqa: F811
+def visitor(browser: Browser, url: str) -> tuple[Page, list[str]]:
     """A page in a browser of its own, and the replicas that answered it."""
     page, met = browser.new_context(viewport={"width": 900, "height": 850}).new_page(), []
     page.set_default_timeout(60_000)
@@ -101,7 +99,7 @@ def visitor(browser: Browser, url: str) -> tuple[Page, list[str]]:  # noqa: F811
     return page, met
 
 
-def test_a_visitor_stays_with_one_replica_and_both_have_visitors(browser: Browser, replicas: Replicas) -> None:  # noqa: F811
+def test_a_visitor_stays_with_one_replica_and_both_have_visitors(browser: Browser, replicas: Replicas) -> None:
     homes = set()
     for _ in range(VISITORS):
         page, met = visitor(browser, replicas.url)
@@ -124,7 +122,7 @@ def test_a_program_without_cookies_is_served(replicas: Replicas, tmp_path: Path)
     client.close()
 
 
-def test_a_camera_through_the_proxy_and_a_replica_that_dies(browser: Browser, replicas: Replicas) -> None:  # noqa: F811
+def test_a_camera_through_the_proxy_and_a_replica_that_dies(browser: Browser, replicas: Replicas) -> None:
     page, met = visitor(browser, replicas.url)
     page.get_by_role("tab", name="Detection").click()
     expect(page.locator(".live .said")).to_contain_text("Ready", timeout=60_000)
@@ -144,26 +142,3 @@ def test_a_camera_through_the_proxy_and_a_replica_that_dies(browser: Browser, re
     page.wait_for_function(f"({answered})() > 20", timeout=60_000)
     assert met[-1] in replicas.processes and met[-1] != home
     page.context.close()
-
-
-def trained(out: Path, processes: int) -> dict[str, torch.Tensor]:
-    """The weights of tests/small_training.py after its steps on one or two processes."""
-    several = ["--multi_gpu"] if processes > 1 else []  # what accelerate calls it on processors, too
-    command = [
-        *(sys.executable, "-m", "accelerate.commands.launch", *several, "--num_processes", str(processes)),
-        *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"),
-        *("--main_process_port", str(free_port()), "-m", "tests.small_training", str(out)),
-    ]
-    env = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert f"{processes} processes" in done.stdout
-    found: dict[str, torch.Tensor] = torch.load(out, weights_only=True)
-    return found
-
-
-def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
-    """Each takes half of every batch; gradients are averaged, so the weights agree but for rounding."""
-    alone, together = trained(tmp_path / "one.pt", 1), trained(tmp_path / "two.pt", 2)
-    for name, value in alone.items():
-        torch.testing.assert_close(together[name], value, rtol=1e-4, atol=1e-5)
