@@ -34,6 +34,16 @@ def wait_for(url: str, seconds: float = 60) -> float:
     raise TimeoutError(f"{url} did not answer within {seconds} s")
 
 
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask it to end, and make it where it does not."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 @contextmanager
 def running_app() -> Iterator[str]:
     """`with running_app() as url:` -> the page's address; the process ends with the block."""
@@ -71,8 +81,4 @@ def starting_app(**environment: str) -> Iterator[tuple[str, int, float]]:
     try:
         yield f"http://127.0.0.1:{port}/", process.pid, began
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        end(process)

@@ -28,7 +28,7 @@ from playwright.sync_api import Browser, sync_playwright
 from benchmarks.app_process import resident_mb, running_app_process
 from benchmarks.results import record
 from benchmarks.startup import FLAGS, calls
-from benchmarks.webcam import READ, WARM_S, Chromium, make_clip, pages_of
+from benchmarks.webcam import Chromium, make_clip, read_cameras, start_cameras
 from tests.chromium import find_chromium
 
 LOOKS_S = (1.0, 5.0)  # a visitor looks at an answer
@@ -136,22 +136,6 @@ class Watched:
         return limit_s
 
 
-def start_cameras(chromium: Chromium, url: str, n: int) -> None:
-    for _ in range(n):
-        chromium.open(url)
-    with chromium.attached() as context:
-        for page in pages_of(context, url):
-            page.get_by_role("tab", name="Detection").click()
-            page.locator(".live .said", has_text="Ready").wait_for(timeout=120_000)
-            page.get_by_role("button", name="Start camera").click()
-    time.sleep(WARM_S)
-
-
-def read_cameras(chromium: Chromium, url: str) -> list[list[float]]:
-    with chromium.attached() as context:
-        return [page.evaluate(READ) for page in pages_of(context, url)]
-
-
 def under_load(
     url: str, asked: list[tuple[str, tuple[Any, ...]]], visitors: int, cameras: int, seconds: float, clip: Path
 ) -> tuple[Tally, list[float], list[float]]:
@@ -167,8 +151,10 @@ def under_load(
         after = read_cameras(chromium, url)
     for client in clients:
         client.close()
-    rates = [1000 * (b[1] - a[1]) / (b[0] - a[0]) for a, b in zip(before, after, strict=True)]
-    return tally, rates, [b[3] for b in after]
+    rates = [
+        1000 * (after[page][1] - answers) / (after[page][0] - began) for page, (began, answers, *_) in before.items()
+    ]
+    return tally, rates, [p95 for *_, p95 in after.values()]
 
 
 def all_at_once(url: str, asked: list[tuple[str, tuple[Any, ...]]], n: int) -> tuple[Tally, float]:

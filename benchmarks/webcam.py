@@ -117,28 +117,38 @@ READ = """() => {
 }"""
 
 
+def start_cameras(chromium: Chromium, url: str, n: int, size: int | None = None) -> None:
+    """n pages whose camera is on; `size`: px that the network sees, None: the page's own choice."""
+    for _ in range(n):
+        chromium.open(url)
+    with chromium.attached() as context:
+        for page in pages_of(context, url):
+            page.get_by_role("tab", name="Detection").click()
+            page.locator(".live .said", has_text="Ready").wait_for(timeout=120_000)
+            if size is not None:
+                page.locator(".live .size").select_option(str(size))
+        for page in pages_of(context, url):
+            page.get_by_role("button", name="Start camera").click()
+    time.sleep(WARM_S)
+
+
+def read_cameras(chromium: Chromium, url: str) -> dict[float, list[float]]:
+    """What READ tells of each page, by the moment it was opened: the order of pages is not fixed."""
+    with chromium.attached() as context:
+        return {page.evaluate("performance.timeOrigin"): page.evaluate(READ) for page in pages_of(context, url)}
+
+
 def ours(
     chromium: Chromium, url: str, pid: int, visitors: int, seconds: float, size: int
 ) -> tuple[list[tuple[float, float, float]], float, float]:
     """For each visitor (detections a second, round trip p50, p95 in ms) by the page's own clock; memory in MB, before
     and after."""
-    for _ in range(visitors):
-        chromium.open(url)
-    with chromium.attached() as context:
-        for page in pages_of(context, url):
-            page.get_by_role("tab", name="Detection").click()
-            page.locator(".live .said", has_text="Ready").wait_for(timeout=90_000)
-            page.locator(".live .size").select_option(str(size))
-        for page in pages_of(context, url):
-            page.get_by_role("button", name="Start camera").click()
-    time.sleep(WARM_S)
-    with chromium.attached() as context:
-        before = {page.evaluate("performance.timeOrigin"): page.evaluate(READ) for page in pages_of(context, url)}
+    start_cameras(chromium, url, visitors, size)
+    before = read_cameras(chromium, url)
     memory = resident_mb(pid)
     time.sleep(seconds)
     memory_after = resident_mb(pid)
-    with chromium.attached() as context:
-        after = {page.evaluate("performance.timeOrigin"): page.evaluate(READ) for page in pages_of(context, url)}
+    after = read_cameras(chromium, url)
     got = [
         (1000 * (after[page][1] - answers) / (after[page][0] - began), after[page][2], after[page][3])
         for page, (began, answers, _, _) in before.items()

@@ -1,7 +1,6 @@
 """What several tests share: the real data sets where there are any, the real app in a process of its own."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from benchmarks.app_process import end, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -42,12 +43,6 @@ def coco_yolo() -> Path:
     return folder
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
 @contextmanager
 def app_with(folder: Path, **environment: str) -> Iterator[str]:
     """`python app.py` as a user starts it, on a free port; its log, in `folder`, is shown if it does not come up."""
@@ -70,11 +65,7 @@ def app_with(folder: Path, **environment: str) -> Iterator[str]:
             pytest.fail(f"app.py does not answer:\n{log.read_text()}")
         yield url
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        end(process)
 
 
 @pytest.fixture(scope="session")

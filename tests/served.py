@@ -21,6 +21,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.app_process import end
 from tests.conftest import ROOT, free_port
 
 SLOW = 120.0  # s that an answer may take on busy cores
@@ -122,12 +123,7 @@ def served(
         _wait(app)
         yield app
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
 
 
 def _wait(app: Served) -> None:

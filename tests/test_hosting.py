@@ -13,9 +13,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +20,7 @@ from typing import NamedTuple
 import pytest
 from gradio_client import Client, handle_file
 
+from benchmarks.app_process import end, wait_for
 from tests import hostile
 from tests.conftest import ROOT, free_port
 
@@ -169,16 +167,12 @@ def hosted(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
     with log.open("w") as out:
         process = subprocess.Popen(command, cwd=files, env=environment, stdout=out, stderr=out)
     url = f"http://127.0.0.1:{port}/"
-    for _ in range(300):
-        try:
-            urllib.request.urlopen(url, timeout=2).close()
-            break
-        except (urllib.error.URLError, OSError):
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.2)
+    try:
+        wait_for(url)
+    except TimeoutError:
+        pytest.fail(log.read_text())
     yield Hosted(url, files, home, environment)
-    process.terminate()
-    process.wait(30)
+    end(process)
 
 
 def everything_in(folder: Path) -> dict[str, int]:

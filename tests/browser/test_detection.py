@@ -1,14 +1,8 @@
 """The detection tab in a real Chromium: the camera is released, settings act, pictures and videos come back."""
 
-import os
 import re
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -19,38 +13,17 @@ from playwright.sync_api import Browser, Page, expect
 from benchmarks.webcam import make_clip
 from tests.browser.conftest import FLAGS
 from tests.chromium import find_chromium
-from tests.conftest import ROOT, free_port
+from tests.conftest import app_with
 
 
-@contextmanager
-def app_with(yolo: Path, folder: Path) -> Iterator[str]:
+def own_yolo(yolo: Path, folder: Path) -> AbstractContextManager[str]:
     """The app of somebody who brings their own YOLO: it stands first in the list."""
-    port = free_port()
-    env = {
-        **os.environ,
-        "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_TEMP_DIR": str(folder / "gradio"),
-        "IMAGE_LAB_CACHE": str(folder / "cache"),
-        "IMAGE_LAB_YOLO": str(yolo),
-    }
-    process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env)
-    url = f"http://127.0.0.1:{port}/"
-    for _ in range(300):
-        try:
-            urllib.request.urlopen(url, timeout=2).close()
-            break
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    try:
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
+    return app_with(folder, IMAGE_LAB_CACHE=str(folder / "cache"), IMAGE_LAB_YOLO=str(yolo))
 
 
 @pytest.fixture(scope="module")
 def coco_app(coco_yolo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with app_with(coco_yolo, tmp_path_factory.mktemp("own")) as url:
+    with own_yolo(coco_yolo, tmp_path_factory.mktemp("own")) as url:
         yield url
 
 
@@ -284,7 +257,7 @@ def test_a_bad_picture_leaves_what_was_there(tab: Page) -> None:
 
 def test_two_first_visitors_at_once(browser: Browser, coco_yolo: Path, tmp_path: Path) -> None:
     """Both ask for the network before ultralytics has been imported."""
-    with app_with(coco_yolo, tmp_path) as url:
+    with own_yolo(coco_yolo, tmp_path) as url:
         pages = [browser.new_context().new_page() for _ in range(2)]
         for page in pages:
             page.goto(url)

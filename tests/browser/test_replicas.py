@@ -5,9 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +13,7 @@ import pytest
 from gradio_client import Client, handle_file
 from playwright.sync_api import Browser, Page, expect
 
+from benchmarks.app_process import end, wait_for
 from tests import hostile
 from tests.conftest import ROOT, free_port
 
@@ -39,22 +37,6 @@ def find_nginx() -> str:
     if not found:
         pytest.skip("no nginx here, and none can be installed")
     return found
-
-
-def answers(url: str) -> bool:
-    try:
-        urllib.request.urlopen(url, timeout=2).close()
-    except (urllib.error.URLError, OSError):
-        return False
-    return True
-
-
-def wait_for(url: str) -> None:
-    for _ in range(300):
-        if answers(url):
-            return
-        time.sleep(0.2)
-    pytest.fail(f"{url} does not answer")
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +67,7 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
         yield Replicas(f"http://127.0.0.1:{ports[2]}/", processes)
     finally:
         for process in (front, *processes.values()):
-            process.terminate()
-            process.wait(20)
+            end(process)
 
 
 def visitor(browser: Browser, url: str) -> tuple[Page, list[str]]:
