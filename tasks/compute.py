@@ -51,6 +51,14 @@ HEAVY = PatientLock()
 """Held by whatever keeps all cores busy for longer than a frame, so that two such jobs do not fight for them."""
 
 
+BUILDING = threading.RLock()
+"""Held while a network is built and its weights are put in, never while they are downloaded.
+
+Diffusers' loading has every module of the process, whatever thread builds it, made without memory for its tensors
+(`accelerate.init_empty_weights` puts itself in the place of a method of `nn.Module`) until it is done.
+"""
+
+
 def is_zero_gpu() -> bool:
     """Whether this is a Space with GPUs by the call (tasks/zero_gpu.py)."""
     return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")

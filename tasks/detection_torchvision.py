@@ -62,8 +62,9 @@ class TorchvisionDetector:
             raise WeightsError(
                 f"{ARCHITECTURES[name].title} is not here yet and could not be downloaded: {error}. YOLO works without."
             ) from error
-        network = build(name, len(weights.meta["categories"]))
-        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+        with compute.BUILDING:
+            network = build(name, len(weights.meta["categories"]))
+            network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
         return cls(name, network, tuple(weights.meta["categories"]))
 
     @torch.inference_mode()

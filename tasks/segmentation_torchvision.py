@@ -82,8 +82,9 @@ class TorchvisionSegmenter:
                 f"{ARCHITECTURES[name].title} is not here yet and could not be downloaded: {error}. The bundled U-Net "
                 "works without."
             ) from error
-        network = build(name, len(chosen.meta["categories"]))
-        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+        with compute.BUILDING:
+            network = build(name, len(chosen.meta["categories"]))
+            network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
         return cls(name, network, tuple(chosen.meta["categories"]))
 
     @torch.inference_mode()

@@ -182,9 +182,10 @@ def _loaded(found: text_to_image_files.Pipeline, folder: Path) -> Any:
     loader: Any = d.AutoPipelineForText2Image if family in names else d.DiffusionPipeline
     dtype = torch.bfloat16 if compute.bf16_is_native() else torch.float32
     try:
-        pipe = loader.from_pretrained(
-            str(folder), torch_dtype=dtype, variant=found.variant, use_safetensors=True, local_files_only=True
-        )
+        with compute.BUILDING:
+            pipe = loader.from_pretrained(
+                str(folder), torch_dtype=dtype, variant=found.variant, use_safetensors=True, local_files_only=True
+            )
     except Exception as error:  # what is wrong with files, diffusers and transformers tell in many ways
         raise WeightsError(_failure(found.source, error)) from error
     accepted = inspect.signature(type(pipe).__call__).parameters

@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tasks import compute
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -161,8 +163,9 @@ def load(name: str, network: type[Network], folder: Path = FOLDER) -> tuple[Netw
     card = read_card(name, folder)
     blob = _verified_bytes(card, folder)
     try:
-        model = network(**card.config)
-        model.load_state_dict(from_bytes(blob), strict=True)
+        with compute.BUILDING:
+            model = network(**card.config)
+            model.load_state_dict(from_bytes(blob), strict=True)
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(":.")
         raise WeightsError(

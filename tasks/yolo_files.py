@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from tasks import disk
+from tasks import compute, disk
 from tasks.downloads import NO_ANSWER
 from tasks.weights import WeightsError
 
@@ -56,7 +56,8 @@ def read_checkpoint(file: Path) -> torch.nn.Module:
     if not file.is_file():
         raise WeightsError(f"{file.name} is not there; a YOLO's .pt file or OpenVINO folder is needed.")
     try:
-        network, _ = load_checkpoint(str(file))
+        with compute.BUILDING:
+            network, _ = load_checkpoint(str(file))
     except Exception as error:  # unpickling raises whatever the bytes lead it into
         raise WeightsError(f"{file.name} is damaged or no YOLO weights. Download or train it again.") from error
     if not isinstance(network, DetectionModel):

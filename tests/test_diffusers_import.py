@@ -1,28 +1,34 @@
-"""Diffusers is imported by one thread at a time, whoever of the first visitors needs it."""
+"""Diffusers is imported, and networks are built, by one thread at a time, whoever of the first visitors needs them."""
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import accelerate
+
+from tasks import compute
+from tasks.gan import GanGenerator
 from tests.tiny_pipeline import tiny
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_USE = """
 import sys, threading
 from tasks import text_to_image
-from tasks.diffusion import scheduler
-from tasks.networks.diffusion_unet import DiffusionUNet
+from tasks.diffusion import DiffusionGenerator
+from tasks.gan import GanGenerator
 
 def digits():
-    DiffusionUNet(widths=(8, 16), layers=1)
-    scheduler("unipc", 4)
-    return "network and sampler"
+    return f"diffusion {DiffusionGenerator.load('mnist').generate(1, 0, n_steps=1).shape}"
+
+def latent():
+    return f"gan {GanGenerator.load().generate(1, 0).shape}"
 
 def words():
     text_to_image.TextToImage.load(sys.argv[1])
     return "pipeline"
 
-calls = [digits, words] * 2
+calls = [digits, latent, words] * 2
 start = threading.Barrier(len(calls))
 said = []  # printed once all are done: lines of threads that print at the same time run into each other
 
@@ -42,10 +48,29 @@ print("\\n".join(sorted(said)))
 """
 
 
-def test_four_first_visitors_at_once(tmp_path: Path) -> None:
-    """Without `import_diffusers` two of them meet an ImportError: UNet2DModel is not there yet."""
+def test_six_first_visitors_at_once(tmp_path: Path) -> None:
+    """Two dangers, both seen: UNet2DModel is not there yet (`import_diffusers`), and a network built while diffusers
+    loads a pipeline has no memory for its tensors: "Cannot copy out of meta tensor" (`compute.BUILDING`)."""
     tiny(tmp_path / "words").save_pretrained(tmp_path / "tiny", safe_serialization=True)
     done = subprocess.run(
         [sys.executable, "-c", FIRST_USE, str(tmp_path / "tiny")], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert done.stdout.splitlines() == ["network and sampler"] * 2 + ["pipeline"] * 2, done.stderr
+    made = ["diffusion (1, 28, 28)"] * 2 + ["gan (1, 28, 28)"] * 2 + ["pipeline"] * 2
+    assert done.stdout.splitlines() == made, done.stderr
+
+
+def test_a_network_is_not_built_while_another_thread_has_tensors_without_memory() -> None:
+    inside, loaded = threading.Event(), []
+
+    def visitor() -> None:
+        inside.wait()
+        loaded.append(GanGenerator.load())
+
+    thread = threading.Thread(target=visitor)
+    thread.start()
+    with compute.BUILDING, accelerate.init_empty_weights():
+        inside.set()
+        thread.join(0.5)
+        assert not loaded  # it waits
+    thread.join()
+    assert loaded[0].generate(2, 0).any()

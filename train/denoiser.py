@@ -2,6 +2,7 @@
 
     python -m train.denoiser --data DIR           runs/denoiser; go on with --resume
     python -m train.denoiser --data DIR --ship    measure the last checkpoint on BSD68, write weights and card
+    python -m train.denoiser --data DIR --again   a further cycle from the shipped weights; --ship as above
     python -m train.denoiser --smoke --out DIR    all of it on made-up pictures in under a minute
 
 White Gaussian noise of 0 to 55 grey levels on crops of Train400 and of reduced photos, 64 px first and 128 px later, so
@@ -14,6 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,8 +45,10 @@ class Plan:
     sigma: float = 55.0  # grey levels, the highest
     widths: tuple[int, ...] = (32, 64, 128)
     blocks: tuple[int, ...] = (2, 2, 2)
+    again: bool = False  # begin with the shipped weights
 
 
+AGAIN: dict[str, Any] = {"again": True, "lr": 1e-3, "wider_from": 0.5}  # what a further cycle does otherwise
 SMOKE = Plan(steps=60, batch=4, side=32, ema=0.9, widths=(8, 16), blocks=(1, 1))
 
 
@@ -75,6 +79,8 @@ def train(
     crops = restoration.Crops(fit_set, list(photos))
     torch.manual_seed(seed)
     network = DenoiserUNet(1, 1, plan.widths, plan.blocks)
+    if plan.again:
+        network.load_state_dict(weights.load("denoiser", DenoiserUNet)[0].state_dict())
     recipe = Recipe(
         steps=plan.steps,
         batch=plan.batch,
@@ -163,11 +169,13 @@ def ship(
     out: Path,
     test_name: str = "BSD68",
     eightfold: bool = False,
+    before: dict[str, Any] | None = None,
 ) -> weights.Card:
     """Measure once on the test pictures, write weights and card.
 
     Args:
         eightfold: measure the self-ensemble, too, which takes longer than all the rest.
+        before: the card's `training` before a further cycle.
     """
     network = as_stored(done.network, plan)
     denoiser = Denoiser(network)
@@ -190,6 +198,8 @@ def ship(
         weights.Metric("time for one picture", round(milliseconds(denoiser), 1), "ms", "test", 1,
                        f"481 x 321 px, grey, median of 12, {report.hardware()}"),
     ]  # fmt: skip
+    command = f"python -m train.denoiser{' --again' if plan.again else ''} --steps {plan.steps} --ship"
+    training = report.about_training(command, seed, done.minutes)
     card = weights.Card(
         name="denoiser",
         task="denoising",
@@ -207,7 +217,7 @@ def ship(
             "held_out": f"{restoration.HELD_OUT} of Train400 for the curve; {test_name}, {len(test)} pictures, for the "
             "scores",
         },
-        training=report.about_training(f"python -m train.denoiser --steps {plan.steps} --ship", seed, done.minutes),
+        training=report.again(before, training) if before else training,
         paper="Zhang, Zuo, Zhang 2018, FFDNet, arXiv 1710.04026; Zhang et al. 2021, DRUNet, arXiv 2008.13751; Mohan et "
         "al. 2020, arXiv 1906.05478; noise level by Chen, Zhu, Heng 2015",
         limits="Learnt white Gaussian noise on grey pictures. Colour goes through it as brightness and two colour "
@@ -223,6 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder with restoration/, coco128/")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=Plan.steps, help="of 16 crops of 64 px, or as many pixels")
+    parser.add_argument("--again", action="store_true", help="a further cycle from the shipped weights")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--ship", action="store_true", help="after the training: measure, write weights and card")
     parser.add_argument("--eightfold", action="store_true", help="--ship measures the self-ensemble, too")
@@ -238,13 +249,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         card = ship(done, SMOKE, "made-up", test, args.seed, args.out / "weights", "made-up pictures", eightfold=True)
         print(card.headline)
         return
-    plan, pictures = replace(Plan(), steps=args.steps), restoration.pictures(args.data, "Train400")
+    plan = replace(Plan(), steps=args.steps, **(AGAIN if args.again else {}))
+    pictures = restoration.pictures(args.data, "Train400")
     photos = restoration.reduced_photos(args.data)
-    done = train(plan, pictures, photos, args.seed, args.runs / "denoiser", args.resume or args.ship)
+    run = args.runs / f"denoiser{'-again' if args.again else ''}"
+    before = report.before_again(run, "denoiser") if args.again else None
+    done = train(plan, pictures, photos, args.seed, run, args.resume or args.ship)
     if args.ship:
         n_fit = f"{len(pictures) - restoration.HELD_OUT} pictures of Train400, {len(photos)} photos of COCO128 reduced"
         card = ship(done, plan, n_fit, restoration.pictures(args.data, "BSD68"), args.seed, args.out,
-                    eightfold=args.eightfold)  # fmt: skip
+                    eightfold=args.eightfold, before=before)  # fmt: skip
         print(card.headline, *(f"{m.name} {m.value} {m.unit}" for m in card.metrics[1:]), sep="\n")
 
 

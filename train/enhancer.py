@@ -2,6 +2,7 @@
 
     python -m train.enhancer --data DIR           runs/enhancer; go on with --resume
     python -m train.enhancer --data DIR --ship    measure the last checkpoint on Set5 and classic5, write weights, card
+    python -m train.enhancer --data DIR --again   a further cycle from the shipped weights; --ship as above
     python -m train.enhancer --smoke --out DIR    all of it on made-up pictures in under a minute
 
 Zhang et al. 2017 (arXiv 1608.03981). The denoiser's architecture and, where they are there, its weights to begin with.
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,8 +47,10 @@ class Plan:
     ema: float = 0.999
     widths: tuple[int, ...] = (32, 64, 128)
     blocks: tuple[int, ...] = (2, 2, 2)
+    again: bool = False  # begin with the shipped weights
 
 
+AGAIN: dict[str, Any] = {"again": True, "wider_from": 0.5}  # what a further cycle does otherwise
 SMOKE = Plan(steps=40, batch=4, side=24, ema=0.9, widths=(8, 16), blocks=(1, 1))
 
 
@@ -117,7 +121,10 @@ def train(
     crops = restoration.Crops(fit_set, list(photos))
     torch.manual_seed(seed)
     network = make_network(plan)
-    print("begins with the denoiser's weights:", begin_with_denoiser(network), flush=True)
+    if plan.again:
+        network.load_state_dict(weights.load("enhancer", DenoiserUNet)[0].state_dict())
+    else:
+        print("begins with the denoiser's weights:", begin_with_denoiser(network), flush=True)
     recipe = Recipe(
         steps=plan.steps,
         batch=plan.batch,
@@ -211,12 +218,17 @@ def measures(enhancer: Enhancer, set5: Sequence[np.ndarray], classic5: Sequence[
 
 
 def ship(
-    done: Fit, plan: Plan, n_fit: str, set5: Sequence[np.ndarray], classic5: Sequence[np.ndarray], seed: int, out: Path
-) -> weights.Card:
-    """Measure once on the test pictures, write weights and card."""
+    done: Fit, plan: Plan, n_fit: str, set5: Sequence[np.ndarray], classic5: Sequence[np.ndarray], seed: int, out: Path,
+    before: dict[str, Any] | None = None,
+) -> weights.Card:  # fmt: skip
+    """Measure once on the test pictures, write weights and card; `before`: its `training` before a further cycle."""
     network = make_network(plan)
     network.load_state_dict({k: v.half().float() for k, v in done.network.state_dict().items()}, strict=True)
-    begun = " and the denoiser's weights to begin with" if begin_with_denoiser(make_network(plan)) else ""
+    begun = (
+        "" if plan.again or not begin_with_denoiser(make_network(plan)) else " and the denoiser's weights to begin with"
+    )
+    command = f"python -m train.enhancer{' --again' if plan.again else ''} --steps {plan.steps} --ship"
+    training = report.about_training(command, seed, done.minutes)
     card = weights.Card(
         name="enhancer",
         task="enhancement",
@@ -233,7 +245,7 @@ def ship(
             "n": n_fit,
             "held_out": f"{restoration.HELD_OUT} of Train400 for the curve; Set5 and classic5 for the scores",
         },
-        training=report.about_training(f"python -m train.enhancer --steps {plan.steps} --ship", seed, done.minutes),
+        training=report.again(before, training) if before else training,
         paper="Zhang, Zuo, Chen, Meng, Zhang 2017, Beyond a Gaussian Denoiser (DnCNN-3), arXiv 1608.03981; network "
         "after DRUNet, arXiv 2008.13751",
         limits="Learnt reduction by bicubic interpolation and JPEG's damage to brightness: a blurred photo gets no "
@@ -248,6 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder with restoration/, coco128/")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=Plan.steps, help="of 16 crops of 72 px, or as many pixels")
+    parser.add_argument("--again", action="store_true", help="a further cycle from the shipped weights")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--ship", action="store_true", help="after the training: measure, write weights and card")
     parser.add_argument("--smoke", action="store_true", help="made-up pictures, under a minute; needs --out")
@@ -261,13 +274,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         done = train(SMOKE, pictures, [], args.seed, args.out / "enhancer-smoke", args.resume)
         print(ship(done, SMOKE, "made-up pictures", test, test, args.seed, args.out / "weights").headline)
         return
-    plan, pictures = replace(Plan(), steps=args.steps), restoration.pictures(args.data, "Train400")
+    plan = replace(Plan(), steps=args.steps, **(AGAIN if args.again else {}))
+    pictures = restoration.pictures(args.data, "Train400")
     photos = restoration.reduced_photos(args.data)
-    done = train(plan, pictures, photos, args.seed, args.runs / "enhancer", args.resume or args.ship)
+    run = args.runs / f"enhancer{'-again' if args.again else ''}"
+    before = report.before_again(run, "enhancer") if args.again else None
+    done = train(plan, pictures, photos, args.seed, run, args.resume or args.ship)
     if args.ship:
         n_fit = f"{len(pictures) - restoration.HELD_OUT} pictures of Train400, {len(photos)} photos of COCO128 reduced"
         set5, classic5 = (restoration.pictures(args.data, name) for name in ("Set5", "classic5"))
-        card = ship(done, plan, n_fit, set5, classic5, args.seed, args.out)
+        card = ship(done, plan, n_fit, set5, classic5, args.seed, args.out, before)
         print(card.headline, *(f"{m.name} {m.value} {m.unit}" for m in card.metrics[1:]), sep="\n")
 
 

@@ -1,9 +1,11 @@
 """What a card says beside the accuracy: the machine, the versions, calibration, which class was taken for which."""
 
+import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,6 +66,21 @@ def about_training(
         "versions": versions(packages),
         "commit": weights.commit(),
     }
+
+
+def before_again(run: Path, name: str, folder: Path = weights.FOLDER) -> dict[str, Any]:
+    """The `training` of the shipped card as it was when a further cycle in `run` began; kept there for --ship."""
+    file = run / "before.json"
+    if not file.is_file():
+        run.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(weights.read_card(name, folder).training), encoding="utf-8")
+    return dict(json.loads(file.read_text(encoding="utf-8")))
+
+
+def again(before: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
+    """A card's `training` after a further cycle: both commands, the minutes of all cycles."""
+    minutes = float(before["minutes"]) + float(training["minutes"])
+    return training | {"command": f"{before['command']}, then {training['command']}", "minutes": minutes}
 
 
 def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:

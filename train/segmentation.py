@@ -12,7 +12,6 @@ train/road_scenes.py.
 """
 
 import argparse
-import json
 import math
 import tempfile
 from collections.abc import Sequence
@@ -32,7 +31,7 @@ from tasks.networks.efficientnet_lite0 import EfficientNetLite0
 from tasks.networks.unet import UNet
 from tasks.networks.unet_lite0 import UNetLite0
 from tasks.segmentation import STRIDE
-from train import data, photos
+from train import data, photos, report
 from train.loop import Fit, Recipe, fit
 from train.road_scenes import DATA_SETS, VOID, Scenes, write_pairs
 from train.segmentation_augment import crop, paste, relight
@@ -257,13 +256,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     plan = plan if args.epochs is None else replace(plan, epochs=args.epochs)
     scenes, val = (DATA_SETS[args.data_set](args.data, split) for split in ("train", "val"))
     run = Path("runs") / f"segmentation-{args.arch}-{args.data_set}{'-again' if args.again else ''}"
-    if plan.again and not (run / "before.json").is_file():  # the card as it was, for the next one
-        run.mkdir(parents=True, exist_ok=True)
-        (run / "before.json").write_text(json.dumps(weights.read_card("segmentation").training), encoding="utf-8")
+    before = report.before_again(run, "segmentation") if plan.again else None
     done = train(plan, scenes, val, args.seed, run, args.resume or args.ship)
     if args.ship:
         out = args.out or (weights.FOLDER if args.data_set == "camvid" else run / "weights")
-        before = json.loads((run / "before.json").read_text(encoding="utf-8")) if plan.again else None
         card = ship(plan, done, scenes, val, args.arch, args.seed, out, before)
         print(card.headline, *(f"{m.name} {m.value} {m.unit}" for m in card.metrics[1:]), sep="\n")
 

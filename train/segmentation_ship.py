@@ -78,8 +78,7 @@ def ship(
     command = f"python -m train.segmentation{'' if arch == 'unet-lite0' else ' --arch ' + arch}"
     training = report.about_training(command, seed, done.minutes)
     if before is not None:
-        minutes = float(before["minutes"]) + done.minutes
-        training |= {"command": f"{before['command']}, then {command} --again", "minutes": minutes}
+        training = report.again(before, training | {"command": f"{command} --again"})
     card = weights.Card(
         name=NAMES[arch],
         task="segmentation",
