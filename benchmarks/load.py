@@ -142,7 +142,7 @@ def under_load(
     """(outcomes, detections a second of each camera, their p95 in ms)."""
     tally, folder = Tally(), clip.parent / "profile"
     clients = [Client(url, verbose=False) for _ in range(visitors - cameras)]
-    with sync_playwright() as playwright, Chromium(playwright, clip, folder) as chromium:
+    with Chromium(clip, folder) as chromium:
         start_cameras(chromium, url, cameras)
         before, until = read_cameras(chromium, url), time.monotonic() + seconds
         with ThreadPoolExecutor(len(clients)) as pool:

@@ -12,29 +12,33 @@ as input size in the page, whose own choice is 416 px; the plain pattern has the
 """
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from gradio_client import Client
 from PIL import Image
-from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import sync_playwright
+from websockets.sync.client import connect
 
-from benchmarks.app_process import free_port, resident_mb, running_app_process, wait_for
+from benchmarks.app_process import end, free_port, resident_mb, running_app_process, wait_for
 from benchmarks.detectors import default_yolo
 from benchmarks.results import record
 from tests.chromium import find_chromium
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--use-fake-ui-for-media-stream",
          "--use-fake-device-for-media-stream"]  # fmt: skip
+ANSWER_S = 300  # that a page may take for an answer, beside others
 WARM_S = 5  # not measured: the first frames compile and fill the queues
 
 
@@ -66,13 +70,12 @@ def make_fast_clip(path: Path, fps: int) -> Path:
 
 
 class Chromium:
-    """A Chromium that goes on by itself: Playwright opens pages and reads them, and is not there while they run.
+    """A Chromium that goes on by itself: pages are asked one question at a time, and nobody listens in between.
 
-    Attached, it hears of every request of the page, which on two cores costs a tenth of what is to be measured.
+    Playwright, attached, hears of every request of every page, which on two cores costs a tenth of what is measured.
     """
 
-    def __init__(self, playwright: Playwright, clip: Path, folder: Path):
-        program = find_chromium() or playwright.chromium.executable_path
+    def __init__(self, clip: Path, folder: Path):
         flags = [
             *FLAGS,
             f"--use-file-for-fake-video-capture={clip}",
@@ -80,35 +83,76 @@ class Chromium:
             "--window-size=900,850",
         ]
         port = free_port()
-        self._playwright, self._url = playwright, f"http://127.0.0.1:{port}"
+        self._url = f"http://127.0.0.1:{port}"
         self._process = subprocess.Popen(
-            [program, "--headless", f"--remote-debugging-port={port}", *flags, "about:blank"],
+            [program(), "--headless", f"--remote-debugging-port={port}", *flags, "about:blank"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         wait_for(f"{self._url}/json/version")
 
-    @contextmanager
-    def attached(self) -> Iterator[BrowserContext]:
-        browser = self._playwright.chromium.connect_over_cdp(self._url, timeout=120_000)
-        yield browser.contexts[0]
-        browser.close()  # detaches
+    def _told(self, what: str) -> Any:
+        with urllib.request.urlopen(f"{self._url}/json/{what}", timeout=ANSWER_S) as answer:
+            return json.load(answer)
 
-    def open(self, url: str) -> None:
-        """In a window of its own: a tab behind another one is hidden, and a hidden page stops its camera."""
-        with self.attached() as context:
-            session = context.browser.new_browser_cdp_session()  # type: ignore[union-attr]
-            session.send("Target.createTarget", {"url": url, "newWindow": True})
+    def open(self, url: str) -> str:
+        """The page's DevTools address, once it has loaded.
+
+        In a window of its own: a tab behind another one is hidden, and a hidden page stops its camera. In a profile of
+        its own, as a visitor of its own: one profile has six connections to a server at most, and gradio holds one of
+        them for each page.
+        """
+        browser = self._told("version")["webSocketDebuggerUrl"]
+        profile = devtools(browser, "Target.createBrowserContext")["browserContextId"]
+        target = devtools(browser, "Target.createTarget", url=url, newWindow=True, browserContextId=profile)["targetId"]
+        page = f"{browser[: browser.index('/devtools/')]}/devtools/page/{target}"
+        for _ in range(10 * ANSWER_S):
+            try:
+                if asked(page, "(url) => location.href.startsWith(url) && document.readyState === 'complete'", url):
+                    return page
+            except RuntimeError:  # asked on its way from the empty page to ours
+                pass
+            time.sleep(0.1)
+        raise TimeoutError(f"{url} did not load within {ANSWER_S} s")
+
+    def pages(self, url: str) -> list[str]:
+        """DevTools addresses of what shows this address."""
+        return [
+            p["webSocketDebuggerUrl"] for p in self._told("list") if p["type"] == "page" and p["url"].startswith(url)
+        ]
 
     def __enter__(self) -> "Chromium":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._process.terminate()
-        self._process.wait(20)
+        end(self._process)
 
 
-def pages_of(context: BrowserContext, url: str) -> list[Page]:
-    return [page for page in context.pages if page.url.startswith(url)]
+def program() -> str:
+    """Path of the Chromium: the system's, or Playwright's own."""
+    found = find_chromium()
+    if found is None:
+        with sync_playwright() as playwright:
+            found = playwright.chromium.executable_path
+    return found
+
+
+def devtools(address: str, method: str, **values: Any) -> Any:
+    """The answer to one call of the Chrome DevTools Protocol. Raises TimeoutError; RuntimeError: it failed."""
+    with connect(address, max_size=None, open_timeout=ANSWER_S) as socket:
+        socket.send(json.dumps({"id": 1, "method": method, "params": values}))
+        while (answer := json.loads(socket.recv(ANSWER_S))).get("id") != 1:
+            pass  # an event
+    if "error" in answer or "exceptionDetails" in answer["result"]:
+        raise RuntimeError(f"{method}: {json.dumps(answer)[:500]}")
+    return answer["result"]
+
+
+def asked(page: str, function: str, *arguments: Any) -> Any:
+    """What a JavaScript function, which may be async, returns in a page."""
+    call = f"({function})(...{json.dumps(arguments)})"
+    return devtools(page, "Runtime.evaluate", expression=call, awaitPromise=True, returnByValue=True)["result"].get(
+        "value"
+    )
 
 
 READ = """() => {
@@ -116,26 +160,40 @@ READ = """() => {
   return of ? [performance.now(), of.dataset.answers, of.dataset.p50, of.dataset.p95].map(Number) : null;
 }"""
 
+UNTIL = """const until = async (find) => {
+  for (let found; ; await new Promise((go) => setTimeout(go, 100))) if ((found = find())) return found;
+};"""
+
+PREPARE = f"""async (size) => {{
+  {UNTIL}
+  const meant = (e) => e.innerText.trim() === "Detection" && getComputedStyle(e).visibility === "visible";
+  (await until(() => [...document.querySelectorAll("[role=tab]")].find(meant))).click();
+  await until(() => document.querySelector("#live-detection .said")?.innerText.includes("Ready"));
+  const choice = document.querySelector("#live-detection .size");
+  if (size) choice.value = String(size);
+  choice.dispatchEvent(new Event("change", {{bubbles: true}}));
+  return choice.value;
+}}"""
+
+START = """() => [...document.querySelectorAll("#live-detection button")]
+  .find((e) => e.innerText.includes("Start camera")).click()"""
+
 
 def start_cameras(chromium: Chromium, url: str, n: int, size: int | None = None) -> None:
     """n pages whose camera is on; `size`: px that the network sees, None: the page's own choice."""
-    for _ in range(n):
-        chromium.open(url)
-    with chromium.attached() as context:
-        for page in pages_of(context, url):
-            page.get_by_role("tab", name="Detection").click()
-            page.locator(".live .said", has_text="Ready").wait_for(timeout=120_000)
-            if size is not None:
-                page.locator(".live .size").select_option(str(size))
-        for page in pages_of(context, url):
-            page.get_by_role("button", name="Start camera").click()
+    pages = [chromium.open(url) for _ in range(n)]
+    for page in pages:
+        chosen = asked(page, PREPARE, size)
+        if size is not None and chosen != str(size):
+            raise RuntimeError(f"{size} px were to be chosen; the page has {chosen}")
+    for page in pages:
+        asked(page, START)
     time.sleep(WARM_S)
 
 
-def read_cameras(chromium: Chromium, url: str) -> dict[float, list[float]]:
-    """What READ tells of each page, by the moment it was opened: the order of pages is not fixed."""
-    with chromium.attached() as context:
-        return {page.evaluate("performance.timeOrigin"): page.evaluate(READ) for page in pages_of(context, url)}
+def read_cameras(chromium: Chromium, url: str) -> dict[str, list[float]]:
+    """What READ tells of each page."""
+    return {page: asked(page, READ) for page in chromium.pages(url)}
 
 
 def ours(
@@ -181,6 +239,14 @@ demo.launch()
 """
 
 
+RECORD = f"""async () => {{
+  {UNTIL}
+  const access = () => [...document.querySelectorAll("button")].find((e) => e.innerText.includes("Access Webcam"));
+  (await until(access)).click();
+  (await until(() => document.querySelector("[aria-label='capture photo']"))).click();  // gradio's name for Record
+}}"""
+
+
 def plain(chromium: Chromium, yolo: Path, seconds: float, *pace: str) -> float:
     """Detections a second of `gr.Image(streaming=True)` with everything default, or but `stream_every`."""
     port = free_port()
@@ -189,11 +255,7 @@ def plain(chromium: Chromium, yolo: Path, seconds: float, *pace: str) -> float:
     process = subprocess.Popen([sys.executable, "-c", PLAIN, str(yolo), *pace], env=env, stdout=subprocess.DEVNULL)
     try:
         wait_for(url, 120)
-        chromium.open(url)
-        with chromium.attached() as context:
-            (page,) = pages_of(context, url)
-            page.get_by_text("Click to Access Webcam").click()
-            page.get_by_label("capture photo").click()  # gradio's name for Record
+        asked(chromium.open(url), RECORD)
         client = Client(url, verbose=False)
         time.sleep(WARM_S)
         before, began = client.predict(api_name="/calls"), time.monotonic()
@@ -201,8 +263,7 @@ def plain(chromium: Chromium, yolo: Path, seconds: float, *pace: str) -> float:
         after, ended = client.predict(api_name="/calls"), time.monotonic()
         return float((after - before) / (ended - began))
     finally:
-        process.terminate()
-        process.wait(20)
+        end(process)
 
 
 def main() -> None:
@@ -219,17 +280,17 @@ def main() -> None:
         print("--yolo names no weights, and IMAGE_LAB_YOLO is not set: nothing to measure")
         return
     os.environ["IMAGE_LAB_YOLO"] = str(args.yolo)
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder:
         clips = {30: make_clip(Path(folder) / "street.mjpeg"), 60: make_fast_clip(Path(folder) / "street.y4m", 60)}
         usual: list[float] = []
         for pace in () if args.skip_plain else ((), ("0.05",)):
-            with Chromium(playwright, clips[30], Path(folder) / "-".join(("plain", *pace))) as chromium:
+            with Chromium(clips[30], Path(folder) / "-".join(("plain", *pace))) as chromium:
                 usual.append(plain(chromium, args.yolo, args.seconds, *pace))
         if usual:
             print(f"plain gr.Image streaming: {usual[0]:.1f} detections a second, at stream_every=0.05 {usual[1]:.1f}")
         for n, fps in [*((n, 30) for n in args.visitors), *([(1, 60)] if 1 in args.visitors else [])]:
             data = Path(folder) / f"visitors-{n}-{fps}"
-            with running_app_process() as (url, pid), Chromium(playwright, clips[fps], data) as chromium:
+            with running_app_process() as (url, pid), Chromium(clips[fps], data) as chromium:
                 got, memory, memory_after = ours(chromium, url, pid, n, args.seconds, args.size)
             rates = [rate for rate, _, _ in got]
             record("webcam", {

@@ -2,6 +2,7 @@
 
     python -m train.diffusion --data-set mnist      runs/diffusion-mnist; go on with --resume
     python -m train.diffusion --data-set cifar10
+    python -m train.diffusion --data-set mnist --again      a further cycle from the shipped weights; --ship as above
     python -m train.diffusion --data-set mnist --ship       measure the last checkpoint, write weights and card
     python -m train.diffusion --data-set mnist --measure    measure the shipped weights again, with the plan's guidance
     python -m train.diffusion --smoke --out DIR     all of it on made-up pictures in under a minute
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 from tasks import weights
 from tasks.diffusion import T, alpha_bars
 from tasks.networks.diffusion_unet import DiffusionUNet
-from train import data, digits
+from train import data, digits, report
 from train.generator_measures import Judge
 from train.loop import Fit, Recipe, fit
 
@@ -47,6 +48,8 @@ class Plan:
     guided_times: tuple[int, int]  # first and last time at which it acts
     n_measured: int  # pictures made for the headline figures
     n_steps: int = 10  # of UniPC, that they were made in
+    again: bool = False  # begin with the shipped weights
+    high_noise: bool = False  # full weight at high noise, where the class is decided; min-SNR has next to none there
 
 
 PLANS = {
@@ -66,6 +69,9 @@ PLANS = {
     ),
 }  # fmt: skip
 
+AGAIN: dict[str, Any] = {"again": True, "high_noise": True, "epochs": 2.0, "lr": 1e-3, "ema": 0.998}
+"""What a further cycle does otherwise."""
+
 
 def split(pictures: data.ImageSet) -> tuple[data.ImageSet, data.ImageSet]:
     """(for training, for validation)."""
@@ -78,24 +84,30 @@ def to_tensor(pictures: np.ndarray) -> Tensor:
     return x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2).contiguous()
 
 
-def noised(x: Tensor, t: Tensor, bars: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """x0 float (B, C, H, W) in [-1, 1] -> (x_t, v, the weight of each picture's loss)."""
+def noised(x: Tensor, t: Tensor, bars: Tensor, high_noise: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    """x0 float (B, C, H, W) in [-1, 1] -> (x_t, v, the weight of each picture's loss).
+
+    Of the error in x0 the weight is min(SNR, 5), or with `high_noise` min(SNR + 1, 5), which is 1 at pure noise.
+    """
     a = bars[t].float()[:, None, None, None]
     eps = torch.randn_like(x)
     x_t = a.sqrt() * x + (1 - a).sqrt() * eps
     v = a.sqrt() * eps - (1 - a).sqrt() * x
     snr = a / (1 - a)
-    return x_t, v, snr.clamp(max=MIN_SNR) / (snr + 1)
+    return x_t, v, (snr + high_noise).clamp(max=MIN_SNR) / (snr + 1)
 
 
 def train(
-    plan: Plan, pictures: data.ImageSet, seed: int, run: Path, resume: bool, stop_after: int | None = None
-) -> Fit:
+    plan: Plan, pictures: data.ImageSet, seed: int, run: Path, resume: bool, stop_after: int | None = None,
+    name: str = "mnist",
+) -> Fit:  # fmt: skip
     """Train on all but HELD_OUT pictures, whose loss at fixed times and noise is the validation curve."""
     fit_set, val_set = split(pictures)
     images, labels = to_tensor(fit_set.images), torch.from_numpy(fit_set.labels)
     torch.manual_seed(seed)
     network = DiffusionUNet(**plan.config)
+    if plan.again:
+        network.load_state_dict(weights.load(f"diffusion_{name}", DiffusionUNet)[0].state_dict())
     batch = min(plan.batch, len(images))
     per_epoch = len(images) // batch
     bars = alpha_bars()
@@ -120,7 +132,7 @@ def train(
             x = torch.where(torch.rand(n, 1, 1, 1) < 0.5, x.flip(3), x)
         label[torch.rand(n) < NO_LABEL] = network.n_classes
         t = ((torch.rand(1) + torch.arange(n) / n) % 1 * T).long()  # spread evenly over the batch: less noisy gradients
-        return (*noised(x, t, bars), t, label)
+        return (*noised(x, t, bars, plan.high_noise), t, label)
 
     def loss(model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         x_t, v, weight, t, label = batch
@@ -155,6 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder with the data sets")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=float, help="instead of the plan's")
+    parser.add_argument("--again", action="store_true", help="a further cycle from the shipped weights")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--ship", action="store_true", help="after the training: measure, write weights and card")
     parser.add_argument("--measure", action="store_true", help="no training: measure what is shipped, write its card")
@@ -173,6 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(diffusion_ship.measure(network, card, PLANS["smoke"], judge, (2,), args.out / "weights").headline)
         return
     name, plan = args.data_set, PLANS[args.data_set]
+    if args.again:
+        plan = replace(plan, **AGAIN)
     if args.epochs:
         plan = replace(plan, epochs=args.epochs)
     read = data.mnist if name == "mnist" else data.cifar10
@@ -180,14 +195,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.measure:
         network, card = weights.load(f"diffusion_{name}", DiffusionUNet, args.out)
     else:
-        done = train(plan, pictures, args.seed, args.runs / f"diffusion-{name}", args.resume or args.ship)
+        run = args.runs / f"diffusion-{name}{'-again' if plan.again else ''}"
+        before = report.before_again(run, f"diffusion_{name}") if plan.again else None
+        done = train(plan, pictures, args.seed, run, args.resume or args.ship, name=name)
         if not args.ship:
             return
     test = read(args.data, train=False)
     if name == "cifar10":  # every second one: the photo network, by whose features they are compared, is slow
         test = test.part(np.arange(0, len(test), 2))
     if args.ship:
-        network, card = diffusion_ship.shipped(done, name, plan, pictures, test, args.seed)
+        network, card = diffusion_ship.shipped(done, name, plan, pictures, test, args.seed, before)
     judge = Judge.of(name, pictures, test)
     steps, headline = diffusion_ship.STEPS_REPORTED[name], not args.only_table
     card = diffusion_ship.measure(network, card, plan, judge, steps, args.out, headline)

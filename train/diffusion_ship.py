@@ -85,11 +85,14 @@ def table_of_samplers(
 
 
 def shipped(
-    done: Fit, name: str, plan: "Plan", pictures: data.ImageSet, test: data.ImageSet, seed: int
-) -> tuple[DiffusionUNet, weights.Card]:
-    """The network as it will be stored, and its card without measures."""
+    done: Fit, name: str, plan: "Plan", pictures: data.ImageSet, test: data.ImageSet, seed: int,
+    before: dict[str, Any] | None = None,
+) -> tuple[DiffusionUNet, weights.Card]:  # fmt: skip
+    """The network as it will be stored, and its card without measures; `before`: its `training` before --again."""
     held_out = min(2000, len(pictures) // 5)
     network = as_stored(done.network, plan.config)
+    command = f"python -m train.diffusion --data-set {name}{' --again' if plan.again else ''}"
+    training = report.about_training(command, seed, done.minutes, (*report.PACKAGES, "diffusers"))
     card = weights.Card(
         name=f"diffusion_{name}",
         task="diffusion",
@@ -107,12 +110,7 @@ def shipped(
             f"{len(pictures) - held_out:,} training pictures",
             f"{held_out:,} for the curve; compared with {len(test):,} test pictures",
         ),
-        training=report.about_training(
-            f"python -m train.diffusion --data-set {name}",
-            seed,
-            done.minutes,
-            (*report.PACKAGES, "diffusers"),
-        ),
+        training=report.again(before, training) if before else training,
         paper="Ho, Jain, Abbeel 2020, arXiv 2006.11239; Nichol and Dhariwal 2021; Salimans and Ho 2022; Ho and "
         "Salimans 2022; Hang et al. 2023; Zhao et al. 2023 (UniPC); Kynkaanniemi et al. 2024 (guided times).",
         limits="Makes pictures of its ten classes at its own small size and nothing else.",
