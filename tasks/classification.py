@@ -218,9 +218,7 @@ class PhotoClassifier:
         about, chosen = IMAGENET_MODELS[name], get_model_weights(name).DEFAULT  # type: ignore[attr-defined]
         try:
             file = downloads.fetch(chosen.url, progress)
-            with compute.BUILDING:
-                network = get_model(name)
-                network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+            network = weights.filled(lambda: get_model(name), file)
         except (downloads.DownloadError, OSError, RuntimeError) as error:
             why = error if isinstance(error, downloads.DownloadError) else "they do not fit this version of torchvision"
             raise weights.WeightsError(

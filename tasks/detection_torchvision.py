@@ -13,7 +13,7 @@ from torch import nn
 from tasks import compute, downloads
 from tasks.detection import MAX_BOXES, Detections
 from tasks.images import ImageError, ImageLike, to_rgb
-from tasks.weights import WeightsError
+from tasks.weights import WeightsError, filled
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,7 @@ class TorchvisionDetector:
             raise WeightsError(
                 f"{ARCHITECTURES[name].title} is not here yet and could not be downloaded: {error}. YOLO works without."
             ) from error
-        with compute.BUILDING:
-            network = build(name, len(weights.meta["categories"]))
-            network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+        network = filled(lambda: build(name, len(weights.meta["categories"])), file)
         return cls(name, network, tuple(weights.meta["categories"]))
 
     @torch.inference_mode()

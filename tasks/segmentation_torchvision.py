@@ -16,7 +16,7 @@ from torch import nn
 from tasks import compute, downloads
 from tasks.images import ImageLike, to_rgb
 from tasks.segmentation import MIN_SIDE, palette_of
-from tasks.weights import WeightsError
+from tasks.weights import WeightsError, filled
 
 SHORTER = 520  # px of the shorter side that the semantic networks were trained for
 MASKED = 0.5  # confidence from which an object of Mask R-CNN's, and a pixel of its mask, count
@@ -82,9 +82,7 @@ class TorchvisionSegmenter:
                 f"{ARCHITECTURES[name].title} is not here yet and could not be downloaded: {error}. The bundled U-Net "
                 "works without."
             ) from error
-        with compute.BUILDING:
-            network = build(name, len(chosen.meta["categories"]))
-            network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+        network = filled(lambda: build(name, len(chosen.meta["categories"])), file)
         return cls(name, network, tuple(chosen.meta["categories"]))
 
     @torch.inference_mode()

@@ -14,6 +14,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -172,6 +173,16 @@ def load(name: str, network: type[Network], folder: Path = FOLDER) -> tuple[Netw
             f"{folder.name}/{card.file} does not fit {network.__name__}: {reason}. {_remedy(name)}"
         ) from error
     return model.eval(), card
+
+
+def filled(build: Callable[[], Network], file: Path) -> Network:
+    """A network with the tensors of a .pt file that was downloaded, on the CPU. Raises OSError, RuntimeError."""
+    import torch
+
+    with compute.BUILDING:
+        network = build()
+        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    return network
 
 
 def verify(name: str, folder: Path = FOLDER) -> Card:

@@ -3,6 +3,7 @@
 import gc
 import inspect
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,13 +28,23 @@ def set_environment() -> None:
 
 
 @contextmanager
-def without_interface_files() -> Iterator[None]:
-    """While gradio is imported in this block it does not rewrite the .pyi files of its own components.
+def without_garbage_collection() -> Iterator[None]:
+    """What is made in this block stays: the garbage collector never looks at it, which saves a tenth of the start."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
 
-    They serve editors only, and reading, parsing and comparing them is a third of the import
-    (`python -m benchmarks.startup`). Gradio skips a class whose source file is not known; inside the block that is
-    what it is told of its own classes. What is imported stays: the garbage collector does not look at it, now or later,
-    which saves another tenth.
+
+@contextmanager
+def quick_import() -> Iterator[None]:
+    """Gradio is imported in this block without what only editors and language models need.
+
+    It does not rewrite the .pyi files of its own components: they serve editors, and reading, parsing and comparing
+    them is a third of the import (`python -m benchmarks.startup`). Gradio skips a class whose source file is not known;
+    inside the block that is what it is told of its own classes. Two modules are not to be found, and gradio and httpx
+    do without: the package `mcp`, which Spaces have, a seventh of the import, unless GRADIO_MCP_SERVER asks for it; and
+    httpx's command line, a thirtieth.
     """
     getfile = inspect.getfile
 
@@ -42,8 +53,25 @@ def without_interface_files() -> Iterator[None]:
             raise OSError("not needed")
         return getfile(of)
 
-    gc.disable()
-    with patch.object(inspect, "getfile", unknown_to_gradio):
+    wants_mcp = os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true"
+    hidden = {"httpx._main", *(() if wants_mcp else ("mcp",))} - sys.modules.keys()
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]  # an import of it fails
+    with patch.object(inspect, "getfile", unknown_to_gradio), without_garbage_collection():
         yield
-    gc.freeze()
-    gc.enable()
+    for name in hidden:
+        sys.modules.pop(name, None)
+
+
+@contextmanager
+def quick_build() -> Iterator[None]:
+    """A page is built in this block without its server; `launch` makes that, with a configuration of its own.
+
+    Gradio would set the routes up twice before, and put the configuration of all components together thrice: a sixth of
+    the start.
+    """
+    from gradio import Blocks
+    from gradio.routes import App
+
+    with patch.object(App, "create_app", lambda *_, **__: None), patch.object(Blocks, "get_config_file", lambda _: {}):
+        yield
