@@ -8,7 +8,7 @@ streets that it learnt from were 480 px wide; `longest=None` keeps all pixels an
 """
 
 import itertools
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -38,6 +38,7 @@ STRIDE = 32  # px; both sides of what the network gets are multiples of it
 MIN_SIDE = 32  # px of a picture
 LOOKED = 640  # px of the longer side to which larger pictures are reduced
 TILE, OVERLAP = 640, 96  # px; of two tiles that overlap each gives its own half
+ONE_SIZE, THREE_SIZES = (1.0,), (0.75, 1.0, 1.25)  # of the picture, at which it is looked at
 MAX_TILED = 12_000_000  # px; a picture larger than that is reduced even where all pixels are asked for
 
 
@@ -97,35 +98,38 @@ class Segmenter:
         network, card = weights.load(name, ARCHITECTURES[name], folder)
         return cls(network, tuple(card.classes), card)
 
-    def segment(self, image: ImageLike, flip: bool = True) -> np.ndarray:
-        """Class ids, uint8 (H, W), at the input's own size; `flip`: read the mirror image, too. Raises ImageError."""
-        return self.look(image, flip=flip).class_id
+    def segment(self, image: ImageLike, flip: bool = True, scales: Sequence[float] = ONE_SIZE) -> np.ndarray:
+        """Class ids, uint8 (H, W), at the input's own size; `flip` and `scales` as for `look`. Raises ImageError."""
+        return self.look(image, flip=flip, scales=scales).class_id
 
-    def look(self, image: ImageLike, flip: bool = True, longest: int | None = LOOKED) -> Scene:
+    def look(
+        self, image: ImageLike, flip: bool = True, longest: int | None = LOOKED, scales: Sequence[float] = ONE_SIZE
+    ) -> Scene:
         """Classes, confidence and uncertainty.
 
         Args:
             image: any picture that `images.to_rgb` takes, of at least 32 px.
             flip: look at the mirror image, too, and average: a little better, twice the work.
             longest: px of the longer side to which a larger picture is reduced first; None: all pixels, in tiles.
+            scales: look at the picture in each of these sizes and average, such as THREE_SIZES.
         Raises:
             ImageError: no usable picture, or `longest` too small.
         """
         rgb = np.asarray(to_rgb(image, min_side=MIN_SIDE))
         with compute.stopwatch() as ms:
             small = reduced(rgb, longest)
-            class_id, confidence, entropy = self._look(small, flip, tuple(rgb.shape[:2]))
+            class_id, confidence, entropy = self._look(small, flip, scales, tuple(rgb.shape[:2]))
         return Scene(class_id, confidence, entropy, self.class_names, self.palette, {"all": ms()})
 
     def _look(
-        self, rgb: np.ndarray, flip: bool, size_hw: tuple[int, ...]
+        self, rgb: np.ndarray, flip: bool, scales: Sequence[float], size_hw: tuple[int, ...]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
         """(classes at `size_hw`, confidence, entropy): tile by tile, so that memory does not grow with the picture."""
         high, wide = rgb.shape[:2]
         class_id = np.empty((high, wide), np.uint8)
         confidence, entropy = np.empty((high, wide), np.float32), np.empty((high, wide), np.float32)
         whole = np.empty((len(self.class_names), high, wide), np.float32) if size_hw != (high, wide) else None
-        for rows, columns, p in self._tiles(rgb, flip):
+        for rows, columns, p in self._tiles(rgb, flip, scales):
             best = p.max(0)
             class_id[rows, columns], confidence[rows, columns] = best.indices.numpy(), best.values.numpy()
             entropy[rows, columns] = uncertainty(p).numpy()
@@ -135,16 +139,30 @@ class Segmenter:
             class_id = enlarged_classes(whole, (size_hw[0], size_hw[1]))
         return class_id, confidence, entropy
 
-    def _tiles(self, rgb: np.ndarray, flip: bool) -> Iterator[tuple[slice, slice, Tensor]]:
+    def _tiles(
+        self, rgb: np.ndarray, flip: bool, scales: Sequence[float]
+    ) -> Iterator[tuple[slice, slice, Tensor]]:  # fmt: skip
         """(rows, columns, probabilities (C, rows, columns)), which together cover the picture."""
         for top, bottom, rows in spans(rgb.shape[0]):
             for left, right, columns in spans(rgb.shape[1]):
-                p = torch.from_numpy(self.probabilities_of(rgb[top:bottom, left:right], flip))
+                p = torch.from_numpy(self.probabilities_of(rgb[top:bottom, left:right], flip, scales))
                 inner = (slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left))
                 yield rows, columns, p[:, inner[0], inner[1]]
 
-    def probabilities_of(self, rgb: np.ndarray, flip: bool = False) -> np.ndarray:
-        """uint8 (H, W, 3), looked at as it is -> float32 (C, H, W), each pixel's probabilities."""
+    def probabilities_of(
+        self, rgb: np.ndarray, flip: bool = False, scales: Sequence[float] = ONE_SIZE
+    ) -> np.ndarray:  # fmt: skip
+        """uint8 (H, W, 3), looked at at `scales` times its size -> float32 (C, H, W), each pixel's probabilities."""
+        return np.mean([self._at_size(rgb, flip, scale) for scale in scales], 0)
+
+    def _at_size(self, rgb: np.ndarray, flip: bool, scale: float) -> np.ndarray:
+        if scale != 1:
+            high, wide = rgb.shape[:2]
+            size = max(1, round(wide * scale)), max(1, round(high * scale))
+            way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+            seen = torch.from_numpy(self._at_size(cv2.resize(rgb, size, interpolation=way), flip, 1))[None]
+            fine = nn.functional.interpolate(seen, (high, wide), mode="bilinear", align_corners=False)
+            return np.asarray(fine[0].numpy())
         high, wide = rgb.shape[:2]
         batch = padded(rgb)[None]
         p = self.engine.infer(np.concatenate([batch, batch[:, :, ::-1]]) if flip else batch)

@@ -71,7 +71,7 @@ class FakeEngine:
 class Fake:
     class_names, palette, engine, card = CLASSES, PALETTE, FakeEngine(), None
 
-    def look(self, picture: np.ndarray, flip: bool = True, longest: int | None = 640) -> Scene:
+    def look(self, picture: np.ndarray, flip: bool = True, longest: int | None = 640, scales: object = (1.0,)) -> Scene:
         high, wide = picture.shape[:2]
         ids = np.full((high, wide), 3, np.uint8)
         ids[: high // 2] = 0
@@ -96,7 +96,7 @@ def decoded(data_url: str) -> np.ndarray:
 
 def test_the_viewer_gets_all_it_shows(fake: None) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (90, 120, 3)).astype(np.uint8)
-    value = segmentation_pictures.answer(picture, "segmentation", "640 px", True)
+    value = segmentation_pictures.answer(picture, "segmentation", "640 px", True, False)
     assert decoded(value["classes"]).tolist() == Fake().look(picture).class_id.tolist()
     assert set(decoded(value["confidence"]).ravel().tolist()) == {75}
     assert decoded(value["picture"]).shape == (90, 120, 3)
@@ -104,11 +104,11 @@ def test_the_viewer_gets_all_it_shows(fake: None) -> None:
     assert value["shares"][0] == value["shares"][3] == 0.5 and value["unsure"] == 0
     about = json.loads(value["about"])
     assert about["classes"][3]["name"] == "Road" and about["looked_at"] == "640 px" and about["width"] == 120
-    assert segmentation_pictures.answer(None, "segmentation", "640 px", True) == {}
+    assert segmentation_pictures.answer(None, "segmentation", "640 px", True, False) == {}
 
 
 def test_a_large_picture_is_shown_small_and_saved_whole(fake: None) -> None:
-    value = segmentation_pictures.answer(np.zeros((1000, 2560, 3), np.uint8), "segmentation", "480 px", False)
+    value = segmentation_pictures.answer(np.zeros((1000, 2560, 3), np.uint8), "segmentation", "480 px", False, False)
     assert decoded(value["classes"]).shape == (500, 1280)
     assert decoded(value["mask"]).shape == (1000, 2560)
 

@@ -18,6 +18,7 @@ from tasks.segmentation import (
     CLASSES,
     OVERLAP,
     PALETTE,
+    THREE_SIZES,
     TILE,
     Segmenter,
     enlarged_classes,
@@ -88,6 +89,21 @@ def test_tiles_cover_a_large_picture(height: int, width: int) -> None:
     engine = segmenter.engine
     assert isinstance(engine, ByColour)
     assert len(engine.shapes) > 1 and max(max(shape[1:3]) for shape in engine.shapes) <= TILE
+
+
+@pytest.mark.parametrize("side", [33, 96, 701])
+def test_three_sizes_are_looked_at_and_averaged(side: int) -> None:
+    picture = np.full((side, 120, 3), 45, np.uint8)
+    picture[:, 60:] = 125
+    segmenter = known()
+    scene = segmenter.look(picture, flip=True, longest=None, scales=THREE_SIZES)
+    engine = segmenter.engine
+    assert isinstance(engine, ByColour)
+    assert {shape[2] for shape in engine.shapes} == {96, 128, 160}  # 90, 120 and 150 px, padded
+    assert (scene.class_id[:, :56] == 2).all() and (scene.class_id[:, 64:] == 6).all()
+    p = segmenter.probabilities_of(picture, True, THREE_SIZES)
+    assert p.dtype == np.float32 and p.shape[1:] == (side, 120) and np.allclose(p.sum(0), 1, atol=1e-5)
+    assert np.array_equal(segmenter.look(picture, scales=(1.0,)).class_id, segmenter.segment(picture))
 
 
 def test_a_large_picture_keeps_its_proportions_and_gets_classes_at_its_own_size() -> None:

@@ -41,7 +41,7 @@ SIZES = {
 """What the page offers -> px of the longer side to which larger pictures are reduced; 0: none are."""
 
 
-def answer(picture: ImageLike, name: str, size: str, flip: bool) -> Any:
+def answer(picture: ImageLike, name: str, size: str, flip: bool, sizes: bool) -> Any:
     """All that the viewer shows, or {} without a picture. Raises ImageError, WeightsError."""
     if picture is None:
         return {}
@@ -49,8 +49,9 @@ def answer(picture: ImageLike, name: str, size: str, flip: bool) -> Any:
     rgb = np.asarray(images.to_rgb(picture))
     longest = SIZES.get(size, 640) or None
     with compute.HEAVY:
-        scene = model.look(rgb, flip=flip, longest=longest)
-    return shown(rgb, scene, model, {"model": name, "looked_at": size, "mirror_image_too": flip})
+        scene = model.look(rgb, flip=flip, longest=longest, scales=segmenters.scales(sizes))
+    settings = {"model": name, "looked_at": size, "mirror_image_too": flip, "three_sizes": sizes}
+    return shown(rgb, scene, model, settings)
 
 
 def shown(rgb: np.ndarray, scene: "Scene", model: "Segmenter", settings: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +112,7 @@ def jpeg_url(rgb: np.ndarray, quality: int = 90) -> str:
 
 
 def segment_scene(
-    picture: ImageLike, model: str = "segmentation", flip: bool = True
+    picture: ImageLike, model: str = "segmentation", flip: bool = True, sizes: bool = False
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Give every pixel of a road scene one of eleven classes: road, pavement, car, pedestrian ...
 
@@ -119,18 +120,20 @@ def segment_scene(
         picture: PNG, JPEG, WebP, GIF, BMP or TIFF of at least 32 px a side.
         model: "segmentation", the only one so far.
         flip: look at the mirror image, too, and average; a little better, twice the time.
+        sizes: look at three sizes of the picture and average; a little better again, three times the time.
     Returns:
         The classes as a PNG of the picture's own size, whose values are class ids and whose palette has their colours,
-        and {"width", "height", "model", "mirror_image_too", "classes": [{"id", "name", "rgb", "share"}, ...]}.
+        and {"width", "height", "model", "mirror_image_too", "three_sizes", "classes": [{"id", "name", "rgb", "share"},
+        ...]}.
     """
     network = segmenters.segmenter(model)
     rgb = np.asarray(images.to_rgb(picture))
     with compute.HEAVY:
-        scene = network.look(rgb, flip=flip)
+        scene = network.look(rgb, flip=flip, scales=segmenters.scales(sizes))
     with tempfile.TemporaryDirectory(prefix="image-lab-") as folder:  # copied into gradio's cache before it goes
         file = Path(folder) / "classes.png"
         file.write_bytes(palette_png(scene))
-        yield str(file), about(scene, {"model": model, "mirror_image_too": flip})
+        yield str(file), about(scene, {"model": model, "mirror_image_too": flip, "three_sizes": sizes})
 
 
 def build_pictures() -> gr.State:
@@ -143,6 +146,7 @@ def build_pictures() -> gr.State:
             size = gr.Dropdown(list(SIZES), value="640 px", label="Larger pictures are looked at in", filterable=False,
                                elem_id="segment-size")  # fmt: skip
             flip = gr.Checkbox(True, label="Look at the mirror image, too (a little better, twice the time)")
+            sizes = gr.Checkbox(False, label="Look at three sizes (better again, three times the time)")
         with gr.Column(scale=8, min_width=300):
             view = gr.HTML(
                 html_template=(HERE / "segmentation_view.html").read_text(encoding="utf-8"),
@@ -151,7 +155,8 @@ def build_pictures() -> gr.State:
                 elem_id="segment-view",
             )
     gr.on(
-        [picture.change, model.change, size.change, flip.change], answering(answer), [picture, model, size, flip], view,
+        [picture.change, model.change, size.change, flip.change, sizes.change], answering(answer),
+        [picture, model, size, flip, sizes], view,
         trigger_mode="always_last", show_progress="minimal", concurrency_id="heavy", api_visibility="private",
     )  # fmt: skip
     _api()
@@ -163,8 +168,9 @@ def _api() -> None:
     sent = picture_input(visible=False, label="picture")
     name = gr.Dropdown(list(segmenters.TITLES), value="segmentation", label="model", visible=False)
     flip = gr.Checkbox(True, label="flip", visible=False)
+    sizes = gr.Checkbox(False, label="sizes", visible=False)
     outputs = [gr.File(visible=False, label="mask"), gr.JSON(visible=False, label="classes")]
     gr.Button(visible=False).click(
-        answering_steps(segment_scene), [sent, name, flip], outputs, api_name="segment_scene",
+        answering_steps(segment_scene), [sent, name, flip, sizes], outputs, api_name="segment_scene",
         api_description=segment_scene.__doc__, concurrency_id="heavy",
     )  # fmt: skip

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from tasks import compute, weights
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tasks.downloads import Progress
     from tasks.segmentation import Segmenter
     from tasks.segmentation_torchvision import TorchvisionSegmenter
@@ -30,6 +32,13 @@ def segmenter(name: str = "segmentation") -> "Segmenter":
     from tasks.segmentation import Segmenter
 
     return _loaded.get(str(name)[:40], lambda: Segmenter.load(name))
+
+
+def scales(three_sizes: bool) -> "Sequence[float]":
+    """At which sizes of a picture `Segmenter.look` looks."""
+    from tasks.segmentation import ONE_SIZE, THREE_SIZES
+
+    return THREE_SIZES if three_sizes else ONE_SIZE
 
 
 def other(name: str, progress: "Progress | None" = None) -> "TorchvisionSegmenter":
