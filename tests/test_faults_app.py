@@ -108,7 +108,7 @@ def test_a_damaged_widget_names_its_file(damaged: Served) -> None:
 
 
 def test_what_is_not_damaged_works(damaged: Served, tmp_path: Path) -> None:
-    assert damaged.call("segment_scene", picture(damaged, tmp_path), "segmentation", False)[0]
+    assert damaged.call("segment_scene", picture(damaged, tmp_path), "segmentation", False, False)[0]
     assert damaged.call("generate_by_diffusion", "mnist", "3", 1, 0, "ddim", 2, 1.0)[0]
     assert damaged.request("")[0] == 200
 
@@ -205,7 +205,7 @@ def test_on_a_read_only_disk_with_a_temporary_folder_everything_works(house: Pat
     room = with_mounts(f"mount --bind {house} {house} && mount -o remount,bind,ro {house}")
     with served(tmp_path, house, before=room) as app:
         app.wait_until_ready()
-        assert app.call("segment_scene", picture(app, tmp_path), "segmentation", False)[0]
+        assert app.call("segment_scene", picture(app, tmp_path), "segmentation", False, False)[0]
         assert app.call("generate_by_gan", "3", 1, 0, 3.0)[0]
         assert "Traceback" not in app.said()
 

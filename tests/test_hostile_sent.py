@@ -66,7 +66,7 @@ WORST = (
 ENDPOINTS: dict[str, tuple[Any, ...]] = {
     "classify_photo": ("cifar10",),
     "detect_objects": ("digits", 0.25, 0.7, 320),
-    "segment_scene": ("segmentation", False),
+    "segment_scene": ("segmentation", False, False),
     "denoise_photo": (25,),
     "deblock_photo": (),
     "super_resolve_by_diffusion": ("mnist", 7, "any", 1, 1, 0),
