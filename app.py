@@ -39,7 +39,9 @@ from tasks.tabs import (
 TABS = (start, classification, detection, segmentation, denoising, gan, diffusion, compare, about)
 """The tabs in the order shown; each module has TITLE and build_tab()."""
 
-KEPT_S = 60 * int(os.environ.get("IMAGE_LAB_KEEP_MINUTES", "60"))  # that visitors' files are, at most half on top
+KEPT_S = 60 * int(
+    os.environ.get("IMAGE_LAB_KEEP_MINUTES", "60")
+)  # visitors' files live so long, at most half as long again
 
 
 def build_app() -> gr.Blocks:

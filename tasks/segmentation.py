@@ -153,9 +153,11 @@ class Segmenter:
         self, rgb: np.ndarray, flip: bool = False, scales: Sequence[float] = ONE_SIZE
     ) -> np.ndarray:  # fmt: skip
         """uint8 (H, W, 3), looked at at `scales` times its size -> float32 (C, H, W), each pixel's probabilities."""
-        return np.mean([self._at_size(rgb, flip, scale) for scale in scales], 0)
+        looks = [self._at_size(rgb, flip, scale) for scale in scales]
+        return looks[0] if len(looks) == 1 else np.asarray(np.mean(looks, 0))  # a camera's frame is not copied
 
     def _at_size(self, rgb: np.ndarray, flip: bool, scale: float) -> np.ndarray:
+        """As `probabilities_of`, at one scale."""
         if scale != 1:
             high, wide = rgb.shape[:2]
             size = max(1, round(wide * scale)), max(1, round(high * scale))

@@ -31,9 +31,11 @@ def set_environment() -> None:
 def without_garbage_collection() -> Iterator[None]:
     """What is made in this block stays: the garbage collector never looks at it, which saves a tenth of the start."""
     gc.disable()
-    yield
-    gc.freeze()
-    gc.enable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextmanager
@@ -57,10 +59,12 @@ def quick_import() -> Iterator[None]:
     hidden = {"httpx._main", *(() if wants_mcp else ("mcp",))} - sys.modules.keys()
     for name in hidden:
         sys.modules[name] = None  # type: ignore[assignment]  # an import of it fails
-    with patch.object(inspect, "getfile", unknown_to_gradio), without_garbage_collection():
-        yield
-    for name in hidden:
-        sys.modules.pop(name, None)
+    try:
+        with patch.object(inspect, "getfile", unknown_to_gradio), without_garbage_collection():
+            yield
+    finally:
+        for name in hidden:
+            sys.modules.pop(name, None)
 
 
 @contextmanager
