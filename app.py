@@ -39,9 +39,7 @@ from tasks.tabs import (
 TABS = (start, classification, detection, segmentation, denoising, gan, diffusion, compare, about)
 """The tabs in the order shown; each module has TITLE and build_tab()."""
 
-KEPT_S = 60 * int(
-    os.environ.get("IMAGE_LAB_KEEP_MINUTES", "60")
-)  # visitors' files live so long, at most half as long again
+KEPT_S = 60 * int(os.environ.get("IMAGE_LAB_KEEP_MINUTES", "60"))  # of visitors' files; half as long again at most
 
 
 def build_app() -> gr.Blocks:
