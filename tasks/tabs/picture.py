@@ -55,6 +55,10 @@ def checked_photo_input(
         check, [picture, good], [picture, good, trouble], show_progress="hidden", concurrency_id="pictures",
         concurrency_limit=2, trigger_mode="always_last", api_visibility="private",
     )  # fmt: skip
+    picture.upload(  # the very picture that is there changes nothing, but the line below it is out of date
+        lambda sent, good: gr.update(value="", visible=False) if sent == good else gr.skip(), [picture, good], trouble,
+        show_progress="hidden", concurrency_id="pictures", api_visibility="private",
+    )  # fmt: skip
     return picture, good
 
 

@@ -35,6 +35,19 @@ def test_a_bad_file_is_answered_with_a_sentence(open_page: OpenPage, tmp_path: P
 
 
 @SHIPPED
+def test_the_same_good_picture_again_takes_the_sentence_away(open_page: OpenPage, tmp_path: Path) -> None:
+    page, good = photos_tab(open_page()), hostile.good_png(tmp_path)
+    trouble = page.locator("#photo-picture-trouble")
+    upload(page, good)
+    expect(page.locator("#photo-answer li")).to_have_count(5)
+    upload(page, hostile.text_called_png(tmp_path))
+    expect(trouble).to_contain_text("not a picture that can be read here")
+    expect(page.locator("#photo-picture img")).to_have_count(1)  # the good one is back
+    upload(page, good)
+    expect(trouble).to_be_hidden()
+
+
+@SHIPPED
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
 def test_an_example_is_answered_without_moving_the_page(open_page: OpenPage, width: int, theme: str) -> None:
     page = photos_tab(open_page(width=width, theme=theme))
