@@ -28,19 +28,25 @@ OPPONENT_GAIN = np.sqrt((OPPONENT**2).sum(1))  # what it makes of noise that is 
 class Denoiser:
     """Takes noise out of grey and colour pictures. `card` says what it was trained on.
 
-    A colour picture is turned into brightness and two colour differences, each of which goes through the grey network
-    as a picture of its own: averaging three channels leaves 1/sqrt(3) of the noise in the brightness, which shows the
-    detail.
+    A colour picture is handled as brightness and two colour differences. Averaging three channels leaves 1/sqrt(3) of
+    the noise in the brightness, which shows the detail; the grey network takes that out. The network for colour then
+    sees the picture with that brightness, and what it makes of the colour differences counts. Where it is not there,
+    each of them goes through the grey one as a picture of its own, which takes longer and keeps less.
     """
 
-    def __init__(self, network: nn.Module, card: weights.Card | None = None):
-        self.network = network.eval().to(compute.device()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.card = card
+    def __init__(
+        self, network: nn.Module, card: weights.Card | None = None, colour: nn.Module | None = None,
+        colour_card: weights.Card | None = None,
+    ):  # fmt: skip
+        self.network, self.card = ready(network), card
+        self.colour, self.colour_card = None if colour is None else ready(colour), colour_card
 
     @classmethod
     def load(cls, folder: Path = weights.FOLDER) -> "Denoiser":
-        """Raises WeightsError where `denoiser.safetensors` or its card is missing or damaged."""
-        return cls(*weights.load("denoiser", DenoiserUNet, folder))
+        """Raises WeightsError where a network or its card is missing or damaged; that for colour may be missing."""
+        has_colour = (folder / "denoiser_colour.json").is_file()
+        colour = weights.load("denoiser_colour", DenoiserUNet, folder) if has_colour else (None, None)
+        return cls(*weights.load("denoiser", DenoiserUNet, folder), *colour)
 
     def denoise(self, image: ImageLike, sigma: float | None = None) -> Image.Image:
         """A picture without its noise: of the same size, grey where it was grey, else RGB.
@@ -67,9 +73,12 @@ class Denoiser:
             sigma = self.estimate(x)
         if not 0 <= sigma <= MAX_SIGMA:  # NaN fails
             raise ImageError(f"Sigma lies between 0 and {MAX_SIGMA:g} grey levels; {sigma:g} came.")
+        if x.ndim == 3 and self.colour is not None:
+            mean = x.mean((0, 1), dtype=np.float64).astype(np.float32)
+            return in_tiles(to_planes(x), lambda planes: self._run_in_colour(planes, sigma, mean), side)
         gains = OPPONENT_GAIN if x.ndim == 3 else np.ones(1, np.float32)
         maps = torch.from_numpy(gains.astype(np.float32) * sigma / 255).to(compute.device())[:, None, None, None]
-        return in_tiles(to_planes(x), lambda planes: self._run(planes, maps), side)
+        return in_tiles(to_planes(x), lambda planes: run(self.network, planes, maps), side)
 
     def estimate(self, x: np.ndarray) -> float:
         """Sigma of the noise in float32 (H, W) or (H, W, 3), in grey levels of 255; of all planes together."""
@@ -79,20 +88,36 @@ class Denoiser:
         found = [estimate_sigma(plane) / gain for plane, gain in zip(planes, gains, strict=True)]
         return min(float(np.sqrt(np.mean(np.square(found)))), MAX_SIGMA)
 
-    def _run(self, planes: np.ndarray, maps: Tensor) -> np.ndarray:
-        return run(self.network, planes, maps)
+    def _run_in_colour(self, planes: np.ndarray, sigma: float, mean: np.ndarray) -> np.ndarray:
+        """`mean` (3,): the whole picture's, which the network does not see, so that one colour stays that colour."""
+        assert self.colour is not None
+        told = torch.full((1, 1, 1, 1), sigma / 255, device=compute.device())
+        brightness = run(self.network, planes[:1], told * float(OPPONENT_GAIN[0]))
+        rgb = (from_opponent(np.concatenate([brightness, planes[1:]])) - mean).transpose(2, 0, 1)
+        restored = to_planes(restore(self.colour, rgb[None], told)[0].transpose(1, 2, 0) + mean)
+        return np.concatenate([brightness, restored[1:]])
+
+
+def ready(network: nn.Module) -> nn.Module:
+    """To be used, on the device there is."""
+    return network.eval().to(compute.device()).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def run(network: nn.Module, planes: np.ndarray, maps: Tensor) -> np.ndarray:
+    """float32 (P, h, w), each plane a picture of its own, and maps (P or 1, M, 1, 1) -> float32 (P, h, w)."""
+    return restore(network, planes[:, None], maps)[:, 0]
 
 
 @torch.inference_mode()
-def run(network: nn.Module, planes: np.ndarray, maps: Tensor) -> np.ndarray:
-    """float32 (P, h, w), each plane a picture of its own, and maps (P or 1, M, 1, 1) -> float32 (P, h, w).
+def restore(network: nn.Module, pictures: np.ndarray, maps: Tensor) -> np.ndarray:
+    """float32 (B, C, h, w) and maps (B or 1, M, 1, 1) -> float32 (B, C, h, w).
 
     In bf16 where the processor has it: half the time, 0.004 dB (shared with training's measures, so it is in them).
     """
-    x = torch.from_numpy(planes)[:, None].to(compute.device())
+    x = torch.from_numpy(np.ascontiguousarray(pictures)).to(compute.device())
     bf16 = compute.bf16_is_native()
     with torch.autocast(compute.device().type, torch.bfloat16, enabled=bf16):
-        return network(x, maps.expand(len(x), -1, -1, -1))[:, 0].float().cpu().numpy()
+        return np.asarray(network(x, maps.expand(len(x), -1, -1, -1)).float().cpu().numpy())
 
 
 # -- pictures, arrays, planes ----------------------------------------------------------------------------------------
@@ -132,11 +157,14 @@ def to_planes(x: np.ndarray) -> np.ndarray:
 
 def from_planes(planes: np.ndarray) -> np.ndarray:
     """The inverse of `to_planes`, clipped to [0, 1]."""
-    if len(planes) == 1:
-        return planes[0].clip(0, 1)
-    back = np.linalg.inv(OPPONENT)
+    return planes[0].clip(0, 1) if len(planes) == 1 else from_opponent(planes).clip(0, 1)
+
+
+def from_opponent(planes: np.ndarray) -> np.ndarray:
+    """The inverse of `to_planes` in colour: (3, H, W) -> float32 (H, W, 3), not clipped."""
     offset = np.array([0, 0.5, 0.5], np.float32)
-    return np.einsum("cp,hwp->hwc", back, planes.transpose(1, 2, 0) - offset).clip(0, 1)
+    rgb = np.einsum("cp,hwp->hwc", np.linalg.inv(OPPONENT), planes.transpose(1, 2, 0) - offset)
+    return rgb.astype(np.float32)
 
 
 # -- enhancement -----------------------------------------------------------------------------------------------------
@@ -154,8 +182,7 @@ class Enhancer:
     """
 
     def __init__(self, network: nn.Module, card: weights.Card | None = None):
-        self.network = network.eval().to(compute.device()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.card = card
+        self.network, self.card = ready(network), card
 
     @classmethod
     def load(cls, folder: Path = weights.FOLDER) -> "Enhancer":

@@ -61,8 +61,9 @@ class TorchEngine:
 class OpenVinoEngine:
     """The network traced once, compiled for each shape that comes.
 
-    Up to `compute.AT_ONCE` pictures are computed side by side, each on its share of the cores (tasks/yolo.py says why);
-    of a batch each picture is a request of its own.
+    A picture is computed on all of up to three cores, which halves its time and costs two side by side nothing
+    (train/LOG.md); on more of them `compute.AT_ONCE` pictures share the cores. Of a batch each picture is a request of
+    its own.
 
     Args:
         precision: "f32" or "bf16"; None: bf16 where the processor has it.
@@ -119,12 +120,12 @@ class OpenVinoEngine:
         model = self._model.clone()
         model.reshape([1, high, wide, 3])
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        streams = min(compute.AT_ONCE, threads)
+        streams = max(1, min(compute.AT_ONCE, threads // 2))
         config = {"NUM_STREAMS": str(streams), "INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False,
                   "INFERENCE_PRECISION_HINT": self._precision}  # fmt: skip
         compiled = self._core.compile_model(model, "CPU", config)
         idle: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(streams):
+        for _ in range(compute.AT_ONCE):  # also of one stream: the next picture is brought while this one is computed
             idle.put(compiled.create_infer_request())
         return idle
 

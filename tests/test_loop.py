@@ -1,5 +1,6 @@
 """The training loop: an interrupted run ends as one that was not; schedule, averages, batches, curves."""
 
+import argparse
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from train import loop, photos
 from train.data import Shuffled
 from train.loop import Fit, Recipe, fit
 
@@ -180,6 +182,48 @@ def test_checkpoints_come_by_the_clock(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(torch, "save", note_and_save)
     train(tmp_path, replace(RECIPE, steps=4), checkpoint_minutes=0.0)
     assert steps[:4] == [1, 2, 3, 4]
+
+
+# -- by the clock ----------------------------------------------------------------------------------------------------
+
+
+def test_the_clock_can_be_the_schedule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 9.5 seconds, each step takes one and the first, in which kernels are compiled, 30 more."""
+    now, shares, progress = [100.0], [], loop.Progress()
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+
+    def batch_at(step: int, rank: int, world: int) -> Tensor:
+        now[0] += 1 if step else 31
+        shares.append(progress.share)
+        return torch.ones(2, 3)
+
+    recipe = Recipe(steps=100, batch=2, lr=1.0, warmup=None, bf16=False, minutes=9.5 / 60)
+    options: dict[str, Any] = {"progress": progress, "evaluate_every": 50, "checkpoint_minutes": 99}
+    done = fit(nn.Linear(3, 1), batch_at, lambda m, x: m(x).square().mean(), recipe, tmp_path, **options)
+    assert shares == [pytest.approx(max(0, i - 1) / 9.5) for i in range(11)]
+    assert done.steps == 11 and [p["step"] for p in done.curve] == [6, 11]
+    assert done.minutes == pytest.approx(41 / 60)  # the truth, compiling included
+    again = fit(nn.Linear(3, 1), batch_at, lambda m, x: m(x).sum(), recipe, tmp_path, resume=True, **options)
+    assert again.steps == 11 and again.curve == done.curve
+
+
+def test_where_it_ran_is_kept(tmp_path: Path) -> None:
+    done = train(tmp_path)
+    assert done.where["versions"].startswith("Python ") and "core" in done.where["hardware"]
+    kept = checkpoint(tmp_path)
+    torch.save(kept | {"where": {"hardware": "a large one", "versions": "old"}}, tmp_path / "checkpoint.pt")
+    assert train(tmp_path, resume=True).where["hardware"] == "a large one"  # nothing was trained here
+    assert kept["optimizer"] is None  # it has ended
+
+
+def test_budget_is_said_on_the_card() -> None:
+    parser = argparse.ArgumentParser()
+    loop.add_budget(parser)
+    assert loop.budget(parser.parse_args([])) == {}
+    given = loop.budget(parser.parse_args(["--minutes", "2.25", "--batch", "128"]))
+    usual = replace(photos.PLANS["imagenet"])
+    assert loop.budget_options(replace(usual, **given), usual) == " --minutes 2.25 --batch 128"
+    assert loop.budget_options(usual, usual) == ""
 
 
 # -- curve, averages, schedule ---------------------------------------------------------------------------------------

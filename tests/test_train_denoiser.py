@@ -10,6 +10,7 @@ import torch
 from tasks import weights
 from tasks.denoising import Denoiser
 from tasks.networks.denoiser_unet import DenoiserUNet
+from tasks.tiles import EDGE
 from train import denoiser, restoration
 
 SHIPPED = pytest.mark.skipif(not (weights.FOLDER / "denoiser.json").is_file(), reason="not trained yet")
@@ -24,6 +25,37 @@ def test_smoke_with_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert any("eight-fold" in m.name for m in card.metrics)
     assert card.curve[-1]["psnr_25"] > card.curve[0]["psnr_25"] + 1
     assert Denoiser.load(tmp_path / "weights").denoise_array(np.zeros((20, 30), np.float32)).shape == (20, 30)
+
+
+def test_smoke_in_colour(tmp_path: Path) -> None:
+    denoiser.main(["--smoke", "--colour", "--out", str(tmp_path)])
+    card = weights.read_card("denoiser_colour", tmp_path / "weights")
+    assert card.config["channels"] == 3 and "colour" in card.title and "--colour" in card.training["command"]
+    assert card.curve[-1]["psnr_50"] > card.curve[0]["psnr_50"]
+    assert any("grey network" in m.name for m in card.metrics)
+
+
+def test_brightness_is_the_grey_networks_work() -> None:
+    """What the colour network is trained on is what `Denoiser` gives it; errors of brightness do not count."""
+    brightness, rgb = denoiser.Brightness(), torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    told = torch.full((1, 1, 1, 1), 25.0)
+    seen: list[np.ndarray] = []
+
+    class Spy(torch.nn.Module):
+        def forward(self, x: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+            seen.append(x[0].numpy())
+            return x
+
+    *_, step = Denoiser(brightness.network, colour=Spy()).steps(rgb[0].permute(1, 2, 0).numpy(), 25.0)
+    inner = (slice(None), slice(EDGE, EDGE + 64), slice(EDGE, EDGE + 64))  # without the tile's margin
+    grey, mean = rgb.mean(1, keepdim=True), rgb.mean((0, 2, 3))[:, None, None]
+    margin = torch.nn.functional.pad(rgb, (EDGE,) * 4, mode="reflect")
+    wanted = (brightness.denoised(margin, told)[0] - mean).numpy()
+    np.testing.assert_allclose(seen[0][inner], wanted[inner], atol=2e-3)
+    np.testing.assert_allclose(step.out[0], (seen[0] + mean.numpy()).mean(0)[inner[1:]], atol=2e-3)
+    back = brightness.replaced(rgb + 0.25, rgb)
+    torch.testing.assert_close(back, rgb)
+    assert float((brightness.denoised(rgb, told).mean(1, keepdim=True) - grey).abs().max()) > 0.05
 
 
 def test_smoke_never_overwrites_what_is_shipped() -> None:
@@ -68,6 +100,15 @@ def test_crops_come_from_the_pictures() -> None:
     torch.testing.assert_close(drawn.unique(), torch.tensor([0.2, 0.8]))
     share = float((drawn[:, 0, 0, 0] > 0.5).float().mean())
     assert 0.2 < share < 0.45  # copies of the small picture below 32 px are left out
+
+
+def test_crops_in_colour_keep_pixels_whole() -> None:
+    picture = np.stack([np.full((40, 40), level, np.uint8) for level in (10, 20, 30)], 2)
+    picture[:, 20:] *= 2
+    drawn = (restoration.Crops([picture], [picture[::-1]]).draw(30, 32) * 255).round()
+    assert drawn.shape == (30, 3, 32, 32)
+    for channel in (1, 2):  # but for the rounding of the reduced copies
+        assert float((drawn[:, channel] - (channel + 1) * drawn[:, 0]).abs().max()) <= 3
 
 
 def test_self_ensemble_turns_everything_back() -> None:

@@ -1,5 +1,6 @@
 """The photo network's training: smoke, exact resume, the folded start; what a card reports; the shipped model."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from tasks.classification import PhotoClassifier
 from tasks.networks.efficientnet_lite0 import EfficientNetLite0
 from train import data, photos, report
 
+TINY = replace(photos.PLANS["scratch"], epochs=2, size=32)
 SHIPPED = pytest.mark.skipif(not (weights.FOLDER / "photos.json").is_file(), reason="weights/photos.json is not there")
 
 
@@ -31,9 +33,9 @@ def test_smoke_with_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_an_interrupted_training_ends_the_same(tmp_path: Path) -> None:
     pictures = photos.made_up(40, 0)
-    whole = photos.train("scratch", 0, pictures, 2, tmp_path / "whole", False, size=32)
-    photos.train("scratch", 0, pictures, 2, tmp_path / "cut", False, size=32, stop_after=1)
-    resumed = photos.train("scratch", 0, pictures, 2, tmp_path / "cut", True, size=32)
+    whole = photos.train("scratch", 0, pictures, TINY, tmp_path / "whole", False)
+    photos.train("scratch", 0, pictures, TINY, tmp_path / "cut", False, stop_after=1)
+    resumed = photos.train("scratch", 0, pictures, TINY, tmp_path / "cut", True)
     for name, value in whole.network.state_dict().items():
         assert torch.equal(value, resumed.network.state_dict()[name]), name
 
@@ -59,7 +61,9 @@ def test_every_layer_is_fine_tuned(tmp_path: Path) -> None:
     before = EfficientNetLite0(10)
     photos.load_imagenet(before)
     photos.fold(before)
-    after = photos.train("imagenet", 0, photos.made_up(40, 0), 4, tmp_path, False, size=32).network.state_dict()
+    after = photos.train(
+        "imagenet", 0, photos.made_up(40, 0), replace(TINY, epochs=4), tmp_path, False
+    ).network.state_dict()
     assert after.keys() == before.state_dict().keys()
     for name, value in before.state_dict().items():
         trained = value.is_floating_point() and "running" not in name

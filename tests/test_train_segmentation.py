@@ -224,3 +224,6 @@ def test_a_further_cycle_begins_with_what_is_shipped() -> None:
     with torch.inference_mode():
         torch.testing.assert_close(begun(x), shipped(x), atol=1e-3, rtol=1e-3)
     assert not any(p.requires_grad for p in begun.stem.parameters())  # type: ignore[union-attr]
+    other = S.build(replace(S.PLANS["unet-lite0"], config={"widths": (16, 16, 8, 8)}, again=True), 11).eval()
+    with torch.inference_mode():  # a new decoder behind the shipped encoder
+        torch.testing.assert_close(other.encode(x)[-1], shipped.encode(x)[-1], atol=1e-3, rtol=1e-3)  # type: ignore[operator]

@@ -27,7 +27,7 @@ from tasks.diffusion import T, alpha_bars
 from tasks.networks.diffusion_unet import DiffusionUNet
 from train import data, digits, report
 from train.generator_measures import Judge
-from train.loop import Fit, Recipe, fit
+from train.loop import Fit, Recipe, add_budget, budget, fit
 
 HELD_OUT = 2000  # training pictures kept for the curve
 NO_LABEL = 0.1  # share of the labels that are dropped
@@ -49,6 +49,7 @@ class Plan:
     n_measured: int  # pictures made for the headline figures
     n_steps: int = 10  # of UniPC, that they were made in
     again: bool = False  # begin with the shipped weights
+    minutes: float | None = None  # instead of the epochs
     high_noise: bool = False  # full weight at high noise, where the class is decided; min-SNR has next to none there
 
 
@@ -89,7 +90,7 @@ def noised(x: Tensor, t: Tensor, bars: Tensor, high_noise: bool = False) -> tupl
 
     Of the error in x0 the weight is min(SNR, 5), or with `high_noise` min(SNR + 1, 5), which is 1 at pure noise.
     """
-    a = bars[t].float()[:, None, None, None]
+    a = bars.to(x.device)[t].float()[:, None, None, None]
     eps = torch.randn_like(x)
     x_t = a.sqrt() * x + (1 - a).sqrt() * eps
     v = a.sqrt() * eps - (1 - a).sqrt() * x
@@ -121,21 +122,25 @@ def train(
         clip=1.0,
         channels_last=False,
         seed=seed,
+        minutes=plan.minutes,
     )
+    if torch.cuda.is_available():  # on CPUs it is slower (LOG.md)
+        network.unet.compile()
     order = data.Shuffled(len(images), batch, seed)
 
     def batch_at(step: int, rank: int, world: int) -> tuple[Tensor, ...]:
         index = order.at(step, rank, world)
-        x, label = images[index].float() / 127.5 - 1, labels[index].clone()
-        n = len(x)
-        if plan.mirror:
-            x = torch.where(torch.rand(n, 1, 1, 1) < 0.5, x.flip(3), x)
-        label[torch.rand(n) < NO_LABEL] = network.n_classes
-        t = ((torch.rand(1) + torch.arange(n) / n) % 1 * T).long()  # spread evenly over the batch: less noisy gradients
-        return (*noised(x, t, bars, plan.high_noise), t, label)
+        return images[index], labels[index]
 
     def loss(model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-        x_t, v, weight, t, label = batch
+        x, label = batch[0].float() / 127.5 - 1, batch[1]
+        n = len(x)
+        if plan.mirror:
+            x = torch.where(torch.rand(n, 1, 1, 1, device=x.device) < 0.5, x.flip(3), x)
+        label = torch.where(torch.rand(n, device=x.device) < NO_LABEL, network.n_classes, label)
+        evenly = torch.rand(1, device=x.device) + torch.arange(n, device=x.device) / n  # less noisy gradients
+        t = (evenly % 1 * T).long()
+        x_t, v, weight = noised(x, t, bars, plan.high_noise)
         return (weight * (model(x_t, t, label).float() - v) ** 2).mean()
 
     fixed = torch.Generator().manual_seed(0)
@@ -148,15 +153,15 @@ def train(
 
     @torch.inference_mode()
     def evaluate(model: nn.Module) -> dict[str, float]:
-        total = 0.0
-        for i in range(0, len(val), 250):
-            part = slice(i, i + 250)
-            error = (model(val_x[part], val_t[part], val_labels[part]).float() - val_v[part]) ** 2
-            total += float((val_weight[part] * error).mean((1, 2, 3)).sum())
+        total, device = 0.0, next(model.parameters()).device
+        for parts in zip(*(of.split(250) for of in (val_x, val_t, val_labels, val_v, val_weight)), strict=True):
+            x_t, t, label, v, weight = (part.to(device) for part in parts)
+            total += float((weight * (model(x_t, t, label).float() - v) ** 2).mean((1, 2, 3)).sum())
         return {"val_loss": total / len(val)}
 
     return fit(network, batch_at, loss, recipe, run, resume=resume, evaluate=evaluate,
-               evaluate_every=max(1, min(per_epoch, recipe.steps // 4)), stop_after=stop_after)  # fmt: skip
+               evaluate_every=max(1, min(per_epoch, recipe.steps // 4)) if plan.minutes is None else recipe.steps // 12,
+               stop_after=stop_after)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -167,6 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder with the data sets")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=float, help="instead of the plan's")
+    add_budget(parser)
     parser.add_argument("--again", action="store_true", help="a further cycle from the shipped weights")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--ship", action="store_true", help="after the training: measure, write weights and card")
@@ -190,6 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         plan = replace(plan, **AGAIN)
     if args.epochs:
         plan = replace(plan, epochs=args.epochs)
+    plan = replace(plan, **budget(args))
     read = data.mnist if name == "mnist" else data.cifar10
     pictures = read(args.data, train=True)
     if args.measure:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,11 +21,9 @@ from tasks.diffusion import SAMPLERS, DiffusionGenerator
 from tasks.networks.diffusion_unet import DiffusionUNet
 from tasks.networks.digit_cnn import TextbookCNN
 from train import data, digits, report
+from train.diffusion import PLANS, Plan
 from train.generator_measures import Features, Judge, Quality
-from train.loop import Fit
-
-if TYPE_CHECKING:
-    from train.diffusion import Plan
+from train.loop import Fit, budget_options
 
 STEPS_REPORTED = {"mnist": (5, 10, 20, 50, 100, 1000), "cifar10": (5, 10, 20)}
 IN_TABLE = {10: 500, 20: 100, 50: 20, 100: 10, 1000: 4}  # steps up to -> pictures: hours otherwise
@@ -85,14 +83,17 @@ def table_of_samplers(
 
 
 def shipped(
-    done: Fit, name: str, plan: "Plan", pictures: data.ImageSet, test: data.ImageSet, seed: int,
+    done: Fit, name: str, plan: Plan, pictures: data.ImageSet, test: data.ImageSet, seed: int,
     before: dict[str, Any] | None = None,
 ) -> tuple[DiffusionUNet, weights.Card]:  # fmt: skip
     """The network as it will be stored, and its card without measures; `before`: its `training` before --again."""
     held_out = min(2000, len(pictures) // 5)
     network = as_stored(done.network, plan.config)
     command = f"python -m train.diffusion --data-set {name}{' --again' if plan.again else ''}"
-    training = report.about_training(command, seed, done.minutes, (*report.PACKAGES, "diffusers"))
+    command += budget_options(plan, PLANS[name])
+    if not plan.again and plan.minutes is None and plan.epochs != PLANS[name].epochs:
+        command += f" --epochs {plan.epochs:g}"
+    training = report.about_training(command, seed, done.minutes, done.where)
     card = weights.Card(
         name=f"diffusion_{name}",
         task="diffusion",
@@ -120,7 +121,7 @@ def shipped(
 
 
 def measure(
-    network: DiffusionUNet, card: weights.Card, plan: "Plan", judge: Judge, steps: Sequence[int], out: Path,
+    network: DiffusionUNet, card: weights.Card, plan: Plan, judge: Judge, steps: Sequence[int], out: Path,
     headline: bool = True,
 ) -> weights.Card:  # fmt: skip
     """Measure with the plan's guidance, write weights and card to `out`; headline=False: only the table again."""
@@ -132,7 +133,7 @@ def measure(
     return weights.save(network, card, out, half=True)
 
 
-def _with_headline(network: DiffusionUNet, card: weights.Card, plan: "Plan", judge: Judge) -> weights.Card:
+def _with_headline(network: DiffusionUNet, card: weights.Card, plan: Plan, judge: Judge) -> weights.Card:
     used = {"size": plan.config["side"], "range": [-1, 1], "guidance": plan.guidance,
             "guided_times": list(plan.guided_times), "steps": plan.n_steps}  # fmt: skip
     card = replace(card, preprocess=used, metrics=[], tables={})

@@ -27,7 +27,7 @@ from tasks.denoising import SCALES, TASKS, Enhancer, enlarged
 from tasks.networks.denoiser_unet import DenoiserUNet
 from tasks.quality import psnr, ssim
 from train import data, report, restoration
-from train.loop import Fit, Recipe, fit
+from train.loop import Fit, Progress, Recipe, add_budget, budget, budget_options, fit
 
 MARGIN = 12  # px around a crop that are damaged with it and cut off: no effects of the crop's edges are learnt
 QUALITIES = (5, 60)  # of JPEG; the lower half of the scale shows
@@ -40,14 +40,16 @@ class Plan:
     """What is trained, and for how long."""
 
     steps: int = 3_000
+    minutes: float | None = None  # instead of the steps
     batch: int = 16  # crops, of each task as many
     side: int = 72  # px, a multiple of 2, 3, 4 and 8; twice as many in the last third, on a quarter of the crops
     wider_from: float = 0.65
     lr: float = 1e-3
     ema: float = 0.999
-    widths: tuple[int, ...] = (32, 64, 128)
+    widths: tuple[int, ...] = (48, 96, 192)
     blocks: tuple[int, ...] = (2, 2, 2)
     again: bool = False  # begin with the shipped weights
+    new: bool = False  # begin with random weights, also where there is a denoiser to begin with
 
 
 AGAIN: dict[str, Any] = {"again": True, "wider_from": 0.5}  # what a further cycle does otherwise
@@ -123,7 +125,7 @@ def train(
     network = make_network(plan)
     if plan.again:
         network.load_state_dict(weights.load("enhancer", DenoiserUNet)[0].state_dict())
-    else:
+    elif not plan.new:
         print("begins with the denoiser's weights:", begin_with_denoiser(network), flush=True)
     recipe = Recipe(
         steps=plan.steps,
@@ -133,21 +135,26 @@ def train(
         ema=min(plan.ema, max(0.5, 1 - 15 / plan.steps)),  # a short training forgets sooner
         clip=1.0,
         seed=seed,
+        minutes=plan.minutes,
     )
+    progress = Progress()
 
     def batch_at(step: int, rank: int, world: int) -> tuple[Tensor, ...]:
-        wide = 2 if step >= plan.wider_from * plan.steps else 1
+        wide = 2 if progress.share >= plan.wider_from else 1
         n = max(len(TASKS), plan.batch // world // wide**2)
         clean = crops.draw(n, plan.side * wide + 2 * MARGIN)
-        task = torch.arange(n) % len(TASKS)
-        bad = torch.cat([damaged(clean[k : k + 1], int(task[k])) for k in range(n)])
-        inner = slice(MARGIN, -MARGIN)
-        maps = F.one_hot(task, len(TASKS)).float()[:, :, None, None]
-        return bad[..., inner, inner], clean[..., inner, inner], maps
+        return clean, damaged(clean[len(SCALES) :: len(TASKS)], len(SCALES))  # JPEG is libjpeg's work
 
     def loss(model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-        bad, clean, maps = batch
-        squared = ((model(bad, maps).float() - clean) * 255).square().mean((1, 2, 3))
+        clean, jpegs = batch
+        bad = torch.empty_like(clean)
+        for task in range(len(TASKS)):
+            those = clean[task :: len(TASKS)]
+            bad[task :: len(TASKS)] = damaged(those, task) if task < len(SCALES) else jpegs
+        task_of = torch.arange(len(clean), device=clean.device) % len(TASKS)
+        inner = (..., slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
+        restored = model(bad[inner], F.one_hot(task_of, len(TASKS)).float()[:, :, None, None])
+        squared = ((restored.float() - clean[inner]) * 255).square().mean((1, 2, 3))
         return (squared + 1).sqrt().mean() / 10  # of each crop its root mean square error
 
     def evaluate(model: nn.Module) -> dict[str, float]:
@@ -156,7 +163,7 @@ def train(
         return {"psnr_x3": float(x3), "psnr_jpeg10": deblocking(enhancer, val_set, 10)["psnr"]}
 
     return fit(network, batch_at, loss, recipe, run, resume=resume, evaluate=evaluate,
-               evaluate_every=max(1, plan.steps // 6), stop_after=stop_after)  # fmt: skip
+               evaluate_every=max(1, plan.steps // 6), stop_after=stop_after, progress=progress)  # fmt: skip
 
 
 # -- what is measured and shipped ------------------------------------------------------------------------------------
@@ -225,10 +232,14 @@ def ship(
     network = make_network(plan)
     network.load_state_dict({k: v.half().float() for k, v in done.network.state_dict().items()}, strict=True)
     begun = (
-        "" if plan.again or not begin_with_denoiser(make_network(plan)) else " and the denoiser's weights to begin with"
+        ""
+        if plan.again or plan.new or not begin_with_denoiser(make_network(plan))
+        else " and the denoiser's weights to begin with"
     )
-    command = f"python -m train.enhancer{' --again' if plan.again else ''} --steps {plan.steps} --ship"
-    training = report.about_training(command, seed, done.minutes)
+    options = f"{' --again' if plan.again else ''}{' --new' if plan.new else ''}{budget_options(plan, Plan())}"
+    steps = "" if plan.minutes else f" --steps {plan.steps}"
+    command = f"python -m train.enhancer{options}{steps} --ship"
+    training = report.about_training(command, seed, done.minutes, done.where)
     card = weights.Card(
         name="enhancer",
         task="enhancement",
@@ -261,6 +272,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=Plan.steps, help="of 16 crops of 72 px, or as many pixels")
     parser.add_argument("--again", action="store_true", help="a further cycle from the shipped weights")
+    parser.add_argument("--new", action="store_true", help="random weights to begin with, not the denoiser's")
+    add_budget(parser)
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--ship", action="store_true", help="after the training: measure, write weights and card")
     parser.add_argument("--smoke", action="store_true", help="made-up pictures, under a minute; needs --out")
@@ -274,7 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         done = train(SMOKE, pictures, [], args.seed, args.out / "enhancer-smoke", args.resume)
         print(ship(done, SMOKE, "made-up pictures", test, test, args.seed, args.out / "weights").headline)
         return
-    plan = replace(Plan(), steps=args.steps, **(AGAIN if args.again else {}))
+    plan = replace(Plan(), steps=args.steps, new=args.new, **{**(AGAIN if args.again else {}), **budget(args)})
     pictures = restoration.pictures(args.data, "Train400")
     photos = restoration.reduced_photos(args.data)
     run = args.runs / f"enhancer{'-again' if args.again else ''}"

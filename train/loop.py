@@ -6,25 +6,26 @@ its moving average, the optimiser and the step. `runs/<name>/` (ignored by git) 
 curves; `accelerate launch -m train.<name>` runs the same loop on several processes or GPUs.
 """
 
+import argparse
+import copy
 import math
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import send_to_device
+from accelerate.utils import recursively_apply, send_to_device
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from tasks import compute
-
-Tensors = tuple[Tensor, ...] | list[Tensor]
+from train import report
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ class Recipe:
     bf16: bool | None = None  # None: where the processor computes bf16 natively
     channels_last: bool = True  # memory format of the kernels; group norms are slower in it than what it saves
     seed: int = 0
+    minutes: float | None = None  # the clock is the schedule: over after so many, `steps` only divides the time
 
-    def lr_at(self, step: int) -> float:
+    def lr_at(self, step: float) -> float:
         """Learning rate of a step (0-based)."""
         if self.warmup is None:
             return self.lr
@@ -53,6 +55,13 @@ class Recipe:
 
 
 @dataclass
+class Progress:
+    """How far a training is, for whoever makes its batches; `fit` keeps it."""
+
+    share: float = 0.0  # in [0, 1)
+
+
+@dataclass
 class Fit:
     """What came out: the network to ship (the moving average where there is one), its curve and its cost."""
 
@@ -60,6 +69,7 @@ class Fit:
     curve: list[dict[str, float]] = field(default_factory=list)  # {"step", "loss", and what `evaluate` returned}
     minutes: float = 0.0
     steps: int = 0
+    where: dict[str, str] = field(default_factory=dict)  # "hardware" and "versions" that the last steps ran on
 
 
 def fit(
@@ -75,8 +85,9 @@ def fit(
     checkpoint_minutes: float = 2.0,
     stop_after: int | None = None,
     groups: Callable[[nn.Module], list[dict[str, Any]]] | None = None,
+    progress: Progress | None = None,
 ) -> Fit:
-    """Train `network` for `recipe.steps` steps.
+    """Train `network` for `recipe.steps` steps, or for `recipe.minutes`.
 
     Args:
         batch_at: (step, rank, world) -> one batch of this process, drawn from torch's global generator; it is moved to
@@ -87,6 +98,7 @@ def fit(
         stop_after: leave after this many steps in all, with a checkpoint: what an interruption looks like.
         groups: the network -> the optimiser's parameter groups, where parts of it learn differently ("lr_scale",
             "betas"); None: weight decay on matrices and kernels only.
+        progress: is kept up to date before each batch.
     Raises:
         ValueError: `resume` finds a checkpoint that another recipe wrote.
     """
@@ -98,13 +110,16 @@ def fit(
     rank, world = accelerator.process_index, accelerator.num_processes
     if recipe.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(groups(network) if groups else _parameter_groups(network, recipe), lr=recipe.lr)
+    on_gpu = accelerator.device.type == "cuda"
+    parameters = groups(network) if groups else _parameter_groups(network, recipe)
+    optimizer = torch.optim.AdamW(parameters, lr=recipe.lr, fused=on_gpu or None)
     model, optimizer = accelerator.prepare(network, optimizer)
     bare: nn.Module = accelerator.unwrap_model(model)
-    average = _moving_average(bare, recipe.ema) if recipe.ema is not None else None
+    average = _MovingAverage(bare, recipe.ema) if recipe.ema is not None else None
+    progress = progress or Progress()
 
     file = run / "checkpoint.pt"
-    start, minutes_before = 0, 0.0
+    start, minutes_before, where = 0, 0.0, report.where()
     curve: list[dict[str, float]] = []
     losses: list[Tensor] = []  # since the last point of the curve
     if resume and file.is_file():
@@ -112,10 +127,12 @@ def fit(
         if saved["recipe"] != asdict(recipe):
             raise ValueError(f"{file} was written by the recipe {saved['recipe']}, not {asdict(recipe)}")
         bare.load_state_dict(saved["network"])
-        optimizer.load_state_dict(saved["optimizer"])
+        if saved["optimizer"] is not None:  # else it has ended
+            optimizer.load_state_dict(saved["optimizer"])
         if average is not None:
             average.load_state_dict(saved["average"])
         start, curve, minutes_before = saved["step"], saved["curve"], saved["minutes"]
+        where = saved.get("where", where) if saved["optimizer"] is None else where
         losses = [torch.tensor(value, device=accelerator.device) for value in saved.get("losses", [])]
 
     began = last_save = time.monotonic()
@@ -123,17 +140,23 @@ def fit(
     def minutes() -> float:
         return minutes_before + (time.monotonic() - began) / 60
 
-    def save(step: int) -> None:
+    preparing = 0.0  # minutes of the first step, in which a GPU's kernels are compiled; not in the schedule
+
+    def share_at(step: int) -> float:
+        return step / recipe.steps if recipe.minutes is None else (minutes() - preparing) / recipe.minutes
+
+    def save(step: int, ended: bool = False) -> None:
         if accelerator.is_main_process:
             state = {
                 "recipe": asdict(recipe),
                 "network": bare.state_dict(),
-                "optimizer": optimizer.state_dict(),
+                "optimizer": None if ended else optimizer.state_dict(),
                 "average": average.state_dict() if average is not None else None,
                 "step": step,
                 "curve": curve,
                 "losses": [value.item() for value in losses],
                 "minutes": minutes(),
+                "where": where,
             }
             torch.save(state, file.with_suffix(".tmp"))
             os.replace(file.with_suffix(".tmp"), file)  # a kill in the middle leaves the old one whole
@@ -141,45 +164,57 @@ def fit(
     def to_ship() -> nn.Module:
         return average.module if average is not None else bare
 
-    last = recipe.steps if stop_after is None else min(stop_after, recipe.steps)
-    for step in tqdm(_steps(start, last), initial=start, total=recipe.steps, disable=not accelerator.is_main_process,
-                     mininterval=5, desc=run.name):  # fmt: skip
+    step, every = start, evaluate_every or recipe.steps
+    share = share_at(step)
+    ended = share >= 1
+    bar = tqdm(initial=start, total=None if recipe.minutes else recipe.steps, mininterval=5, desc=run.name,
+               disable=not accelerator.is_main_process)  # fmt: skip
+    while not ended and step != stop_after:
+        progress.share = share
         torch.manual_seed(((recipe.seed * 2_000_003 + step) * 64 + rank) % 2**63)
         bare.train()
         for group in optimizer.param_groups:
-            group["lr"] = recipe.lr_at(step) * group.get("lr_scale", 1.0)
-        value = loss(model, send_to_device(batch_at(step, rank, world), accelerator.device))
+            group["lr"] = recipe.lr_at(share * recipe.steps) * group.get("lr_scale", 1.0)
+        batch = batch_at(step, rank, world)
+        if on_gpu:  # from locked memory it is copied while the step before it is still computed
+            batch = recursively_apply(_pinned, batch)
+        value = loss(model, send_to_device(batch, accelerator.device, non_blocking=on_gpu))
         optimizer.zero_grad(set_to_none=True)
         accelerator.backward(value)
         if recipe.clip is not None:
             accelerator.clip_grad_norm_(bare.parameters(), recipe.clip)
         optimizer.step()
         if average is not None:
-            average.update_parameters(bare)
+            average.update()
         losses.append(value.detach().float())
 
-        done = step + 1
-        if done % (evaluate_every or recipe.steps) == 0 or done == recipe.steps:
-            point = {"step": float(done), "loss": torch.stack(losses).mean().item()}
+        preparing = preparing or minutes() - minutes_before
+        step += 1
+        before, share = share, share_at(step)
+        ended = share >= 1
+        bar.update()
+        if ended or round(share * recipe.steps, 6) // every > round(before * recipe.steps, 6) // every:
+            point = {"step": float(step), "loss": torch.stack(losses).mean().item()}
             if evaluate is not None and accelerator.is_main_process:
                 point |= evaluate(to_ship().eval())
             losses.clear()
             curve.append(point)
-            accelerator.log({k: v for k, v in point.items() if k != "step"}, step=done)
+            accelerator.log({k: v for k, v in point.items() if k != "step"}, step=step)
             if accelerator.is_main_process:
                 tqdm.write("  ".join(f"{k} {v:.5g}" for k, v in point.items()) + f"  min {minutes():.1f}")
         if time.monotonic() - last_save > 60 * checkpoint_minutes:
-            save(done)
+            save(step)
             last_save = time.monotonic()
-    if last > start:
-        save(last)
+    bar.close()
+    if step > start:
+        save(step, ended)
     for tracker in accelerator.trackers:  # not end_training(): it would end the processes' group before the next seed
         tracker.finish()
-    return Fit(to_ship().eval(), curve, minutes(), max(start, last))
+    return Fit(to_ship().eval(), curve, minutes(), step, where)
 
 
-def _steps(start: int, stop: int) -> Iterable[int]:
-    return range(start, stop)
+def _pinned(x: Tensor) -> Tensor:
+    return x.pin_memory() if x.device.type == "cpu" else x
 
 
 def _parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
@@ -191,14 +226,53 @@ def _parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]
     ]
 
 
-def _moving_average(network: nn.Module, decay: float) -> AveragedModel:
-    """Exponential moving average of parameters and buffers; the decay rises from 0.1 so that early steps fade."""
+class _MovingAverage:
+    """Exponential moving average of parameters and buffers; the decay rises from 0.1 so that early steps fade.
 
-    def update(average: Tensors, current: Tensors, n: Tensor | int) -> None:
-        if average[0].is_floating_point():
-            torch._foreach_lerp_(average, current, 1 - min(decay, (1 + int(n)) / (10 + int(n))))
-        else:  # batch norm's counters
-            for a, c in zip(average, current, strict=True):
-                a.copy_(c)
+    As torch's `AveragedModel`, whose counter lies on the GPU and makes every step wait for it.
+    """
 
-    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+    def __init__(self, network: nn.Module, decay: float):
+        self.module, self.decay, self.n = copy.deepcopy(network).requires_grad_(False), decay, 0
+        self.own, self.new = list(self.module.state_dict().values()), list(network.state_dict().values())
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the network's weights as they are now."""
+        weight = 1 - min(self.decay, (1 + self.n) / (10 + self.n)) if self.n else 1.0
+        self.n += 1
+        floating = [own.is_floating_point() for own in self.own]
+        torch._foreach_lerp_(list(compress(self.own, floating)), list(compress(self.new, floating)), weight)
+        for own, new, is_floating in zip(self.own, self.new, floating, strict=True):
+            if not is_floating:  # batch norm's counters
+                own.copy_(new)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"n": self.n, "module": self.module.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.n = state["n"]
+        self.module.load_state_dict(state["module"])
+
+
+def add_budget(parser: argparse.ArgumentParser) -> None:
+    """The options of `budget`: a training's cost, for machines that are faster or slower than ours."""
+    parser.add_argument("--minutes", type=float, help="for so long, instead of a number of steps")
+    parser.add_argument("--batch", type=int, help="pictures a step")
+    parser.add_argument("--lr", type=float, help="peak learning rate")
+    parser.add_argument("--ema", type=float, help="decay of the moving average of the weights")
+
+
+def budget(args: argparse.Namespace) -> dict[str, Any]:
+    """What was given of "minutes", "batch", "lr" and "ema"."""
+    given = {name: getattr(args, name) for name in ("minutes", "batch", "lr", "ema")}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def budget_options(plan: Any, usual: Any) -> str:
+    """The options that make `usual` to `plan`, " --minutes 9 --batch 512", for the command on a card."""
+    return "".join(
+        f" --{name} {getattr(plan, name):g}"
+        for name in ("minutes", "batch", "lr", "ema")
+        if getattr(plan, name) != getattr(usual, name)
+    )

@@ -54,16 +54,20 @@ def about_data(test: data.ImageSet, n: str, held_out: str) -> dict[str, str]:
     return {**source, "n": n, "held_out": held_out}
 
 
+def where() -> dict[str, str]:
+    """The machine and the libraries of this process."""
+    return {"hardware": hardware(), "versions": versions((*PACKAGES, "diffusers"))}
+
+
 def about_training(
-    command: str, seed: int, minutes: float, packages: tuple[str, ...] = PACKAGES
+    command: str, seed: int, minutes: float, where: dict[str, str] | None = None
 ) -> dict[str, str | int | float]:
-    """A card's `training`: how to do it again, and on what it was done."""
+    """A card's `training`: how to do it again, and on what it was done; `where`: a `Fit`'s."""
     return {
         "command": command,
         "seed": seed,
         "minutes": minutes,
-        "hardware": hardware(),
-        "versions": versions(packages),
+        **(where or {"hardware": hardware(), "versions": versions()}),
         "commit": weights.commit(),
     }
 

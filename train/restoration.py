@@ -17,7 +17,12 @@ ABOUT = {
     "url": "https://github.com/cszn/DnCNN",
     "licence": "research use (BSDS); COCO's photos under their Flickr licences",
 }
-HELD_OUT = 20  # pictures of Train400 for the validation curve
+ABOUT_COLOUR = {
+    "name": "COCO128 and CamVid, reduced",
+    "url": "https://cocodataset.org",
+    "licence": "COCO's photos under their Flickr licences; CamVid for research and education",
+}
+HELD_OUT = 20  # pictures of Train400, or photos in colour, for the validation curve
 SCALES = (1.0, 0.9, 0.8, 0.7)  # of Train400, as DnCNN's authors reduce it
 REDUCED = 0.42  # of COCO's photos, saved as JPEG: 640 px become 269
 
@@ -37,21 +42,27 @@ def pictures(root: Path, name: str) -> list[np.ndarray]:
     return [np.asarray(Image.open(file)) for file in files]
 
 
-def reduced_photos(root: Path) -> list[np.ndarray]:
-    """COCO128 in grey at 0.42 of its size, uint8 (H, W); none where it is not there."""
-    out = []
-    for file in sorted((root / "coco128").rglob("*.jpg")):
-        with Image.open(file) as photo:
-            grey = photo.convert("L")
-            size = (round(grey.width * REDUCED), round(grey.height * REDUCED))
-            out.append(np.asarray(grey.resize(size, Image.Resampling.BICUBIC)))
-    return out
+def reduced_photos(root: Path, colour: bool = False) -> list[np.ndarray]:
+    """COCO128 at 0.42 of its size, uint8 (H, W), or (H, W, 3) in `colour`; none where it is not there."""
+    return [_reduced(file, colour) for file in sorted((root / "coco128").rglob("*.jpg"))]
+
+
+def reduced_streets(root: Path) -> list[np.ndarray]:
+    """CamVid's training pictures at 0.42 of their size, uint8 (H, W, 3); none where they are not there."""
+    return [_reduced(file, True) for file in sorted((root / "camvid" / "train").glob("*.[jp][pn]g"))]
+
+
+def _reduced(file: Path, colour: bool) -> np.ndarray:
+    with Image.open(file) as opened:
+        photo = opened.convert("RGB" if colour else "L")
+        size = (round(photo.width * REDUCED), round(photo.height * REDUCED))
+        return np.asarray(photo.resize(size, Image.Resampling.BICUBIC))
 
 
 def split(train400: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """(for training, for validation): every 20th picture is held out."""
     apart = max(2, len(train400) // HELD_OUT)
-    held = range(apart // 2, len(train400), apart)
+    held = range(apart // 2, len(train400), apart)[:HELD_OUT]
     return [p for i, p in enumerate(train400) if i not in held], [train400[i] for i in held]
 
 
@@ -59,7 +70,8 @@ class Crops:
     """Random square crops, turned and mirrored, of pictures and of their reduced copies that are large enough.
 
     Args:
-        own: pictures to train on; copies of them in SCALES are drawn less often the smaller they are.
+        own: pictures to train on, all grey or all in colour; copies of them in SCALES are drawn less often the
+            smaller they are.
         others: pictures that a share of the crops comes from.
         share: that share.
     """
@@ -68,33 +80,38 @@ class Crops:
         self.pictures: list[Tensor] = []
         chances: list[float] = []
         for scale in SCALES:
-            self.pictures += [_scaled(picture, scale) for picture in own]
+            self.pictures += [_planes(_scaled(picture, scale)) for picture in own]
             chances += [(1 - share) * scale**6 / len(own)] * len(own)
-        self.pictures += [torch.from_numpy(picture.copy()) for picture in others]
+        self.pictures += [_planes(picture) for picture in others]
         chances += [share * sum(s**6 for s in SCALES) / max(1, len(others))] * len(others)
         self.chances = torch.tensor(chances)
-        self.sides = torch.tensor([min(picture.shape) for picture in self.pictures])
+        self.sides = torch.tensor([min(picture.shape[1:]) for picture in self.pictures])
 
     def draw(self, n: int, side: int) -> Tensor:
-        """float32 (n, 1, side, side) in [0, 1], drawn from torch's global generator."""
+        """float32 (n, 1 or 3, side, side) in [0, 1], drawn from torch's global generator."""
         which = torch.multinomial(self.chances * (self.sides >= side), n, replacement=True).tolist()
         turns = torch.randint(8, (n,)).tolist()
         where = torch.rand(n, 2).tolist()
-        out = torch.empty(n, 1, side, side)
+        out = torch.empty(n, len(self.pictures[0]), side, side)
         for k, (i, turn, (down, right)) in enumerate(zip(which, turns, where, strict=True)):
             picture = self.pictures[i]
-            y, x = int(down * (picture.shape[0] - side + 1)), int(right * (picture.shape[1] - side + 1))
-            crop = torch.rot90(picture[y : y + side, x : x + side], turn % 4)
-            out[k, 0] = crop.flip(1) if turn >= 4 else crop
+            y, x = int(down * (picture.shape[1] - side + 1)), int(right * (picture.shape[2] - side + 1))
+            crop = torch.rot90(picture[:, y : y + side, x : x + side], turn % 4, (1, 2))
+            out[k] = crop.flip(2) if turn >= 4 else crop
         return out / 255
 
 
-def _scaled(picture: np.ndarray, scale: float) -> Tensor:
-    """uint8 (h, w)."""
+def _scaled(picture: np.ndarray, scale: float) -> np.ndarray:
     if scale == 1:
-        return torch.from_numpy(picture.copy())
+        return picture
     size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
-    return torch.from_numpy(np.array(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC)))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+
+
+def _planes(picture: np.ndarray) -> Tensor:
+    """uint8 (H, W[, 3]) -> uint8 (1 or 3, H, W)."""
+    planes = np.atleast_3d(picture).transpose(2, 0, 1)
+    return torch.from_numpy(planes.copy())
 
 
 def seeded_noise(shape: tuple[int, ...], sigma: float, seed: int) -> np.ndarray:

@@ -32,7 +32,7 @@ from tasks.networks.unet import UNet
 from tasks.networks.unet_lite0 import UNetLite0
 from tasks.segmentation import STRIDE
 from train import data, photos, report
-from train.loop import Fit, Recipe, fit
+from train.loop import Fit, Recipe, add_budget, budget, fit
 from train.road_scenes import DATA_SETS, VOID, Scenes, write_pairs
 from train.segmentation_augment import crop, paste, relight
 from train.segmentation_measures import class_weights, confusion, lovasz_softmax, mean_iou
@@ -56,14 +56,18 @@ class Plan:
     batch: int
     lr: float
     size_hw: tuple[int, int]  # px of the crops
+    ema: float = 0.997
+    minutes: float | None = None  # instead of the epochs
     again: bool = False  # begin with the shipped weights instead of ImageNet's
 
 
 PLANS = {
-    "unet-lite0": Plan(UNetLite0, {}, pretrained=True, epochs=14, batch=4, lr=1e-3, size_hw=(256, 320)),
-    "unet": Plan(UNet, {"width": 16}, pretrained=False, epochs=14, batch=4, lr=1.5e-3, size_hw=(256, 320)),
+    "unet-lite0": Plan(
+        UNetLite0, {"widths": [128, 64, 32, 24]}, pretrained=True, epochs=14, batch=4, lr=1e-3, size_hw=(288, 384)
+    ),
+    "unet": Plan(UNet, {"width": 16}, pretrained=False, epochs=14, batch=4, lr=1.5e-3, size_hw=(288, 384)),
 }
-AGAIN = {"again": True, "epochs": 20, "lr": 6e-4, "size_hw": (288, 384)}  # what a further cycle does otherwise
+AGAIN = {"again": True, "epochs": 20, "lr": 6e-4}  # what a further cycle does otherwise
 
 
 class MixedUNetLite0(UNetLite0):
@@ -82,7 +86,7 @@ def build(plan: Plan, n_classes: int) -> nn.Module:
     if plan.pretrained:
         encoder = EfficientNetLite0()
         if plan.again:
-            network.load_state_dict(weights.load("segmentation", UNetLite0)[0].state_dict())
+            network.load_state_dict(fitting(weights.load("segmentation", UNetLite0)[0].state_dict(), network))
             encoder.stem, encoder.stages = network.stem, network.stages
         else:
             photos.load_imagenet(encoder)
@@ -91,6 +95,12 @@ def build(plan: Plan, n_classes: int) -> nn.Module:
         for part in (network.stem, *network.stages[:FROZEN]):
             part.requires_grad_(False)
     return network
+
+
+def fitting(shipped: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """The network's state, with the shipped tensors wherever they have its shapes: all, or all but a new decoder's."""
+    own: dict[str, Tensor] = network.state_dict()
+    return {name: shipped[name] if shipped[name].shape == value.shape else value for name, value in own.items()}
 
 
 def parameter_groups(network: nn.Module, pretrained: bool) -> list[dict[str, Any]]:
@@ -143,16 +153,17 @@ def train(
         lr=plan.lr,
         warmup=0.08,
         weight_decay=WEIGHT_DECAY,
-        ema=0.997,
+        ema=plan.ema,
         clip=2.0,
         seed=seed,
+        minutes=plan.minutes,
     )
     order = data.Shuffled(len(scenes), batch, seed)
 
     def batch_at(step: int, rank: int, world: int) -> tuple[Tensor, Tensor]:
         index = order.at(step, rank, world).tolist()
         read = [pieces[i] if pieces else scenes.read(i) for i in index]
-        crops = [crop(picture, mask, plan.size_hw, rare) for picture, mask in read]
+        crops = [crop(picture, mask, plan.size_hw, rare, compute.device().type) for picture, mask in read]
         x, y = paste(torch.stack([x for x, _ in crops]), torch.stack([y for _, y in crops]), rare)
         return normalise(relight(x)), y
 
@@ -240,6 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder with the data set")
     parser.add_argument("--epochs", type=float, help="default: the shipped weights'")
     parser.add_argument("--again", action="store_true", help="a further cycle from the shipped weights")
+    add_budget(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--ship", action="store_true", help="after the training: measure, write weights and card")
@@ -254,6 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--again goes on from the shipped weights: unet-lite0 on camvid")
     plan = replace(PLANS[args.arch], **(AGAIN if args.again else {}))  # type: ignore[arg-type]
     plan = plan if args.epochs is None else replace(plan, epochs=args.epochs)
+    plan = replace(plan, **budget(args))
     scenes, val = (DATA_SETS[args.data_set](args.data, split) for split in ("train", "val"))
     run = Path("runs") / f"segmentation-{args.arch}-{args.data_set}{'-again' if args.again else ''}"
     before = report.before_again(run, "segmentation") if plan.again else None

@@ -1,6 +1,7 @@
 """What a road scene is turned into before a network trains on it: another distance, light and traffic."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,7 +16,9 @@ FOCUS = 0.3  # share of the crops that are put around a pixel of a rare class
 PASTE = 0.5  # share of the crops that get another crop's rare objects, where those stand (after ClassMix)
 
 
-def crop(picture: np.ndarray, mask: np.ndarray, size_hw: tuple[int, int], rare: Sequence[int]) -> tuple[Tensor, Tensor]:
+def crop(
+    picture: np.ndarray, mask: np.ndarray, size_hw: tuple[int, int], rare: Sequence[int], device: str = "cpu"
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """A piece of a scene, nearer or farther, turned a little, half of them mirrored.
 
     picture: uint8 (H, W, 3), mask: uint8 (H, W). Returns float32 (3, h, w) in [0, 1], whose edges go on where the
@@ -28,12 +31,15 @@ def crop(picture: np.ndarray, mask: np.ndarray, size_hw: tuple[int, int], rare: 
     y, x = _centre(mask, (size_hw[0] / scale, size_hw[1] / scale), rare)
     across, down = size_hw[1] / scale / wide, size_hw[0] / scale / high
     c, s, aspect = np.cos(turn), np.sin(turn), high / wide
-    theta = torch.tensor([[c * across * mirror, -s * down * aspect, 2 * x / wide - 1],
-                          [s * across * mirror / aspect, c * down, 2 * y / high - 1]], dtype=torch.float32)  # fmt: skip
+    rows = [
+        [c * across * mirror, -s * down * aspect, 2 * x / wide - 1],
+        [s * across * mirror / aspect, c * down, 2 * y / high - 1],
+    ]
+    theta = torch.tensor(rows, dtype=torch.float32, device=device)
     grid = F.affine_grid(theta[None], [1, 3, *size_hw], align_corners=False)
-    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    pixels = torch.from_numpy(picture).to(device).permute(2, 0, 1)[None].float() / 255
     pixels = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    known = torch.from_numpy(mask)[None, None].float() - VOID  # 0 is what lies outside
+    known = torch.from_numpy(mask).to(device)[None, None].float() - VOID  # 0 is what lies outside
     label = F.grid_sample(known, grid, mode="nearest", padding_mode="zeros", align_corners=False) + VOID
     return pixels[0], label[0, 0].round().long()
 
@@ -76,13 +82,14 @@ def relight(x: Tensor) -> Tensor:
     float (B, 3, H, W) in [0, 1] -> the same.
     """
     n = len(x)
-    brightness, contrast, saturation = torch.empty(3, n, 1, 1, 1).uniform_(0.75, 1.3).unbind()
-    gamma = torch.empty(n, 1, 1, 1).uniform_(-0.4, 0.4).exp()
-    balance = torch.empty(n, 3, 1, 1).uniform_(0.9, 1.1)
+    new = partial(torch.empty, device=x.device)
+    brightness, contrast, saturation = new(3, n, 1, 1, 1).uniform_(0.75, 1.3).unbind()
+    gamma = new(n, 1, 1, 1).uniform_(-0.4, 0.4).exp()
+    balance = new(n, 3, 1, 1).uniform_(0.9, 1.1)
     x = torch.lerp(x.mean(1, keepdim=True), x, saturation) * balance
     mean = x.mean((1, 2, 3), keepdim=True)
     x = ((x - mean) * contrast + mean * brightness).clamp(1e-4, 1) ** gamma
     blurred = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    x = torch.where(torch.rand(n, 1, 1, 1) < 0.15, blurred, x)
-    strength = 0.03 * torch.rand(n, 1, 1, 1) * (torch.rand(n, 1, 1, 1) < 0.3)
+    x = torch.where(new(n, 1, 1, 1).uniform_() < 0.15, blurred, x)
+    strength = 0.03 * new(n, 1, 1, 1).uniform_() * (new(n, 1, 1, 1).uniform_() < 0.3)
     return (x + strength * torch.randn_like(x)).clamp(0, 1)

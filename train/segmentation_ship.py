@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +12,10 @@ from torch import Tensor, nn
 from tasks import weights
 from tasks.segmentation import THREE_SIZES, Segmenter
 from train import report
-from train.loop import Fit
+from train.loop import Fit, budget_options
 from train.road_scenes import Scenes
+from train.segmentation import PLANS, Plan
 from train.segmentation_measures import confusion, iou, mean_iou
-
-if TYPE_CHECKING:
-    from train.segmentation import Plan
 
 NAMES = {"unet-lite0": "segmentation", "unet": "segmentation_unet"}
 TITLES = {"unet-lite0": "U-Net on EfficientNet-Lite0", "unet": "Textbook U-Net"}
@@ -60,7 +58,7 @@ def milliseconds(segmenter: Segmenter, picture: np.ndarray, times: int = 20) -> 
 
 
 def ship(
-    network: nn.Module, plan: "Plan", done: Fit, scenes: Scenes, val: Scenes, arch: str, seed: int, out: Path,
+    network: nn.Module, plan: Plan, done: Fit, scenes: Scenes, val: Scenes, arch: str, seed: int, out: Path,
     before: dict[str, Any] | None = None,
 ) -> weights.Card:  # fmt: skip
     """Measure, write weights and card; `before`: the card's `training` of the cycles before this one."""
@@ -77,7 +75,8 @@ def ship(
 
     picture = val.read(0)[0]
     command = f"python -m train.segmentation{'' if arch == 'unet-lite0' else ' --arch ' + arch}"
-    training = report.about_training(command, seed, done.minutes)
+    command += budget_options(plan, PLANS[arch])
+    training = report.about_training(command, seed, done.minutes, done.where)
     if before is not None:
         training = report.again(before, training | {"command": f"{command} --again"})
     card = weights.Card(

@@ -10,7 +10,7 @@ from tasks.tabs.denoising_photo import build_photo
 from tasks.tabs.denoising_playground import build_playground
 
 TITLE = "Denoising"
-CURVES = {"denoiser": "psnr_25", "enhancer": "psnr_x3", "autoencoder": "psnr_0.4"}
+CURVES = {"denoiser": "psnr_25", "denoiser_colour": "psnr_25", "enhancer": "psnr_x3", "autoencoder": "psnr_0.4"}
 """Card -> the score in its curve."""
 
 
@@ -19,6 +19,7 @@ def build_tab() -> None:
         with gr.Tab("Your photo", id="denoise-photo"):
             build_photo()
             _show_card("denoiser")
+            _show_card("denoiser_colour", "The model for colours")
         with gr.Tab("Playground", id="denoise-playground"):
             build_playground()
         with gr.Tab("Noisy digits", id="denoise-digits"):
@@ -32,8 +33,8 @@ def build_tab() -> None:
             _show_card("enhancer")
 
 
-def _show_card(name: str) -> None:
-    card.show_card(name)
+def _show_card(name: str, title: str = "The model") -> None:
+    card.show_card(name, title)
     try:
         curve = weights.read_card(name).curve
     except weights.WeightsError:
