@@ -226,7 +226,7 @@ def table(cards: list[Card]) -> str:
     rows = ["| model | network | parameters | measured | train it again |", "|---|---|---|---|---|"]
     rows += [
         f"| **{c.title}** (`{c.file}`, {c.bytes / 1e6:.1f} MB) | {c.architecture} | {c.parameters:,} "
-        f"| {c.headline} | `{c.training['command']}`, {c.training['minutes']:.0f} min |"
+        f"| {c.headline} | `{c.training['command']}`, {_spent(c)} |"
         for c in cards
     ]
     return "\n".join(rows)
@@ -250,9 +250,14 @@ def figures(names: list[str], cards: list[Card]) -> str:
         found = [next((m for m in card.metrics if m.name == name), None) for card in chosen]
         rows.append(f"| {name} | {' | '.join(_value(m) if m else 'not measured' for m in found)} |")
     conditions = " / ".join(f"{c.metrics[0].n:,} made, {c.metrics[0].conditions}" for c in chosen)
-    minutes = " | ".join(f"{c.training['minutes']:.0f}" for c in chosen)
-    rows.append(f"| minutes of training | {minutes} |")
+    rows.append(f"| time of training | {' | '.join(map(_spent, chosen))} |")
     return "\n".join([*rows, "", f"Each against the {chosen[0].metrics[0].split} pictures: {conditions}.", ""])
+
+
+def _spent(card: Card) -> str:
+    """The time of a training: "10 min", or "10 min of an NVIDIA H200"."""
+    gpu = re.search(r"NVIDIA .+|AMD Instinct .+", card.training["hardware"])
+    return f"{card.training['minutes']:.0f} min{f' of an {gpu[0]}' if gpu else ''}"
 
 
 def _value(metric: Metric) -> str:

@@ -123,6 +123,7 @@ def test_losses_are_drawn_within_the_chart() -> None:
 ROWS = [
     {"generator": g, "name": n, "steps": s, "agreement": "98.1", "distance": "4", "times_floor": t, "precision": "0.9",
      "recall": "0.8", "copied": "0.001", "ms": ms, "parameters": "800000", "minutes": "12", "n": "1000",
+     "trained_on": "16 cores, Intel, NVIDIA H200" if g == "Diffusion" else "2 cores, no GPU", "pictures": "250000",
      "device": "2 cores", "command": "c"}
     for g, n, s, t, ms in (("GAN", "GAN", "1", "2.5", "0.1"), ("VAE", "VAE", "1", "20", "0.2"),
                            ("Diffusion", "UniPC, 5 steps", "5", "3", "40"),
@@ -133,6 +134,7 @@ ROWS = [
 def test_table_and_plot_say_what_was_measured() -> None:
     table = compare_measures.table_html(ROWS)
     assert "Diffusion, 20 steps" in table and "98.1 %" in table and "20.0 ×" in table and "800,000" in table
+    assert "12 min of a GPU, NVIDIA H200" in table and "12 min of a CPU" in table and "250,000" in table
     plot = compare_measures.scatter(ROWS, "ms", "milliseconds a digit")
     assert plot.count("<circle") == 4 and "5 steps" in plot and "nan" not in plot
     assert compare_measures.scatter([], "ms", "x") == ""

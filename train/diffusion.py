@@ -56,8 +56,8 @@ class Plan:
 PLANS = {
     "mnist": Plan(
         {"channels": 1, "side": 28, "n_classes": 10, "widths": [48, 72, 96], "layers": 2, "attention": False},
-        epochs=10, batch=128, lr=2e-3, ema=0.9995, mirror=False, guidance=3.0,
-        guided_times=(250, 700), n_measured=10_000, n_steps=5,
+        epochs=10, batch=128, lr=2e-3, ema=0.9995, mirror=False, guidance=2.0,
+        guided_times=(250, 700), n_measured=10_000, n_steps=10,
     ),
     "cifar10": Plan(
         {"channels": 3, "side": 32, "n_classes": 10, "widths": [56, 80, 128], "layers": 2, "attention": True},

@@ -93,7 +93,7 @@ def shipped(
     command += budget_options(plan, PLANS[name])
     if not plan.again and plan.minutes is None and plan.epochs != PLANS[name].epochs:
         command += f" --epochs {plan.epochs:g}"
-    training = report.about_training(command, seed, done.minutes, done.where)
+    training = report.about_training(command, seed, done.minutes, done.where, done.pictures)
     card = weights.Card(
         name=f"diffusion_{name}",
         task="diffusion",

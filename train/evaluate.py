@@ -38,7 +38,8 @@ STEPS = (5, 10, 20, 50, 100, 1000)  # of diffusion
 DOTS = 600  # digits of each on the map
 RESULT = weights.ROOT / "benchmarks" / "results" / "generators.csv"
 COLUMNS = ("generator", "name", "steps", "agreement", "distance", "times_floor", "floor", "ceiling", "precision",
-           "recall", "copied", "ms", "parameters", "minutes", "n", "device", "command")  # fmt: skip
+           "recall", "copied", "ms", "parameters", "minutes", "trained_on", "pictures", "n", "device",
+           "command")  # fmt: skip
 
 
 def one_step(generator: LatentGenerator) -> Generate:
@@ -100,7 +101,8 @@ def row(
         "distance": round(q.distance, 3), "times_floor": round(q.distance / real, 2) if real else 0.0,
         "floor": round(real, 3), "ceiling": round(q.ceiling, 3), "precision": round(q.precision, 4),
         "recall": round(q.recall, 4), "copied": round(near.copied(images), 4), "ms": round(ms, 3),
-        "parameters": card.parameters, "minutes": round(float(card.training["minutes"]), 1), "n": q.n,
+        "parameters": card.parameters, "minutes": round(float(card.training["minutes"]), 1),
+        "trained_on": card.training["hardware"], "pictures": int(card.training.get("pictures", 0)), "n": q.n,
         "device": report.hardware(), "command": card.training["command"],
     }  # fmt: skip
     print(*(f"{k} {values[k]}" for k in COLUMNS[:14]), flush=True)

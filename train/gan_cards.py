@@ -57,7 +57,7 @@ def ship(
             f"{len(fit_set):,} training pictures",
             f"{len(val_set):,} for the curve and the stabilisers; compared with {len(test):,} test pictures",
         ),
-        training=report.about_training("python -m train.gan", seed, done.minutes),
+        training=report.about_training("python -m train.gan", seed, done.minutes, done.where, done.pictures),
         paper="Radford, Metz, Chintala 2016, arXiv 1511.06434; Miyato et al. 2018 (projection); Heusel et al. "
         "2017 (two learning rates); Salimans et al. 2016 (label smoothing).",
         limits="Draws its ten classes at 28 x 28 px and nothing else; rare ways of writing are drawn more rarely than "

@@ -69,6 +69,7 @@ class Fit:
     curve: list[dict[str, float]] = field(default_factory=list)  # {"step", "loss", and what `evaluate` returned}
     minutes: float = 0.0
     steps: int = 0
+    pictures: int = 0  # seen, each as often as it came
     where: dict[str, str] = field(default_factory=dict)  # "hardware" and "versions" that the last steps ran on
 
 
@@ -210,7 +211,7 @@ def fit(
         save(step, ended)
     for tracker in accelerator.trackers:  # not end_training(): it would end the processes' group before the next seed
         tracker.finish()
-    return Fit(to_ship().eval(), curve, minutes(), step, where)
+    return Fit(to_ship().eval(), curve, minutes(), step, step * recipe.batch, where)
 
 
 def _pinned(x: Tensor) -> Tensor:

@@ -283,9 +283,8 @@ def ship(
     if scratch is not None:
         right = accuracy(classifier_of(scratch.network, size), test)
         card.tables["from_scratch"] = {"curve": scratch.curve, "minutes": scratch.minutes, "test_accuracy": right}
-        card.metrics.append(
-            metric("accuracy from random weights", 100 * right, "%", "same network, photos and minutes")
-        )
+        how = f"same network and photos, {scratch.steps:,} steps, {ours.steps:,} of the other"
+        card.metrics.append(metric("accuracy from random weights", 100 * right, "%", how))
     return weights.save(as_stored(ours.network), card, folder, half=True)
 
 

@@ -60,15 +60,16 @@ def where() -> dict[str, str]:
 
 
 def about_training(
-    command: str, seed: int, minutes: float, where: dict[str, str] | None = None
+    command: str, seed: int, minutes: float, where: dict[str, str] | None = None, pictures: int | None = None
 ) -> dict[str, str | int | float]:
-    """A card's `training`: how to do it again, and on what it was done; `where`: a `Fit`'s."""
+    """A card's `training`: how to do it again, and on what it was done; `where` and `pictures`: a `Fit`'s."""
     return {
         "command": command,
         "seed": seed,
         "minutes": minutes,
         **(where or {"hardware": hardware(), "versions": versions()}),
         "commit": weights.commit(),
+        **({} if pictures is None else {"pictures": pictures}),
     }
 
 

@@ -120,7 +120,7 @@ def ship(
             f"{len(pictures) - held_out:,} training pictures",
             f"{held_out:,} for the curve; compared with {len(test):,} test pictures",
         ),
-        training=report.about_training("python -m train.vae", seed, done.minutes),
+        training=report.about_training("python -m train.vae", seed, done.minutes, done.where, done.pictures),
         paper="Kingma and Welling 2014, arXiv 1312.6114; Sohn, Lee, Yan 2015.",
         limits="Draws soft digits: the average of what might be meant. Its ten classes at 28 x 28 px, nothing else.",
         curve=done.curve,

@@ -56,7 +56,8 @@ def table_html(rows: Sequence[Row]) -> str:
         ("Mode coverage", "recall: real digits that made ones look like", cells(by, "recall", "{:.2f}"), COMMAND),
         ("Copies", "much nearer to a training digit than test digits are", percent_cells(by, "copied"), COMMAND),
         ("Compute", "ms a digit, 50 at once", cells(by, "ms", "{:.2f} ms"), COMMAND),
-        ("", "minutes of training", cells(by, "minutes", "{:.0f} min"), TRAININGS),
+        ("", "time of training", trained(by), TRAININGS),
+        ("", "training pictures seen", cells(by, "pictures", "{:,.0f}"), TRAININGS),
         ("", "parameters", cells(by, "parameters", "{:,.0f}"), TRAININGS),
         ("Interpretability", "what can be looked into (no number possible)", {
             "GAN": "walks in z; a score of realness", "VAE": "walks in z; an encoder: a place for every real digit",
@@ -85,6 +86,15 @@ def cells(by: Mapping[str, Row], key: str, form: str) -> dict[str, str]:
 
 def percent_cells(by: Mapping[str, Row], key: str) -> dict[str, str]:
     return {kind: f"{100 * float(row[key]):.1f} %" for kind, row in by.items()}
+
+
+def trained(by: Mapping[str, Row]) -> dict[str, str]:
+    """The minutes, and where a GPU's minutes are meant, that."""
+    gpus = {kind: row["trained_on"].partition("NVIDIA ")[2] for kind, row in by.items()}
+    return {
+        kind: f"{float(row['minutes']):.0f} min{f' of a GPU, NVIDIA {gpus[kind]}' if gpus[kind] else ' of a CPU'}"
+        for kind, row in by.items()
+    }
 
 
 def stability() -> dict[str, str]:
@@ -138,8 +148,8 @@ def scatter(rows: Sequence[Row], x_key: str, x_label: str) -> str:
     return (
         f"<svg class='lab-curve' viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='Quality against {x_label}'>"
         f"{marks}<text x='{LEFT}' y='11'>Fréchet distance, times the floor (1 = as real ones)</text>"
-        f"<text x='{(LEFT + WIDTH - RIGHT) / 2}' y='{HEIGHT - 6}' text-anchor='middle'>{x_label}: {x0:.3g} to "
-        f"{x1:,.0f} (logarithmic)</text></svg>"
+        f"<text x='{(LEFT + WIDTH - RIGHT) / 2}' y='{HEIGHT - 6}' text-anchor='middle'>{x_label}: "
+        f"{x0:,.{0 if x0 >= 10 else 2}f} to {x1:,.0f} (logarithmic)</text></svg>"
     )
 
 
@@ -211,7 +221,7 @@ def build_measures() -> None:
         return
     plots = (
         scatter(rows, "ms", "milliseconds a digit"),
-        scatter(list(chosen(rows).values()), "minutes", "minutes of training"),
+        scatter(list(chosen(rows).values()), "pictures", "training pictures seen"),
     )
     gr.HTML(
         f"{STYLE}<h2 class='lab-measured'>Measured</h2>{table_html(rows)}"
