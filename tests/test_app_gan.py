@@ -1,5 +1,6 @@
 """GAN and Compare through the running app: /generate_by_gan from outside, and the functions that the page calls."""
 
+import csv
 import gzip
 import json
 from collections.abc import Iterator
@@ -202,4 +203,29 @@ def test_training_digits_of_a_file_plain_packed_or_broken(tmp_path: Path, monkey
 
 def test_missing_measurements_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare_measures, "RESULT", tmp_path / "none.csv")
+    assert compare_measures.measured() == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("pictures", "faces"),
+        ("trained_on", "where"),
+        ("250000", "many"),
+        ("98.1", "nan"),
+        ("VAE,", "Vae,"),
+        ("12,", ","),
+    ],
+)
+def test_a_table_of_another_version_is_not_shown(
+    old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "generators.csv"
+    monkeypatch.setattr(compare_measures, "RESULT", file)
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, ROWS[0])
+        writer.writeheader()
+        writer.writerows(ROWS)
+    assert len(compare_measures.measured()) == 4
+    file.write_text(file.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
     assert compare_measures.measured() == []

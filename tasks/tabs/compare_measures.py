@@ -22,12 +22,20 @@ Row = Mapping[str, str]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 520, 270, 44, 20, 18, 40
 
 
+NUMBERS = ("steps", "agreement", "times_floor", "precision", "recall", "copied", "ms", "parameters", "minutes",
+           "pictures", "n")  # fmt: skip
+"""The columns that are shown as numbers."""
+
+
 def measured() -> list[dict[str, str]]:
-    """The table's rows; empty where nothing was measured yet."""
+    """The table's rows; empty where nothing was measured yet, or by another version, whose columns are others."""
     try:
         with RESULT.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    except OSError:
+            rows = list(csv.DictReader(file))
+        if not all(row["generator"] in KINDS and row["trained_on"] and row["device"] for row in rows):
+            return []
+        return rows if all(math.isfinite(float(row[key])) for row in rows for key in NUMBERS) else []
+    except (OSError, ValueError, KeyError, TypeError):
         return []
 
 
