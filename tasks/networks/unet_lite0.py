@@ -37,13 +37,13 @@ class Up(nn.Module):
 
 
 class UNetLite0(nn.Module):
-    """4.4 M parameters, two thirds of them the encoder's.
+    """3.8 M parameters, three quarters of them the encoder's.
 
     Args:
         widths: channels of the decoder at scales 16, 8, 4, 2.
     """
 
-    def __init__(self, n_classes: int = 11, widths: Sequence[int] = (192, 96, 48, 32)):
+    def __init__(self, n_classes: int = 11, widths: Sequence[int] = (128, 64, 32, 24)):
         super().__init__()
         encoder = EfficientNetLite0()
         self.stem, self.stages = encoder.stem, encoder.stages
@@ -65,14 +65,14 @@ class UNetLite0(nn.Module):
 
     def decode(self, e2: Tensor, e4: Tensor, e8: Tensor, e16: Tensor, e32: Tensor) -> list[Tensor]:
         """The decoder's maps at scales 16, 8, 4 and 2."""
-        d16 = self.up16(e32, e16)  # (B, 192, H/16, W/16)
-        d8 = self.up8(d16, e8)  # (B, 96, H/8, W/8)
-        d4 = self.up4(d8, e4)  # (B, 48, H/4, W/4)
-        d2 = self.up2(d4, e2)  # (B, 32, H/2, W/2)
+        d16 = self.up16(e32, e16)  # (B, 128, H/16, W/16)
+        d8 = self.up8(d16, e8)  # (B, 64, H/8, W/8)
+        d4 = self.up4(d8, e4)  # (B, 32, H/4, W/4)
+        d2 = self.up2(d4, e2)  # (B, 24, H/2, W/2)
         return [d16, d8, d4, d2]
 
     def classify(self, d2: Tensor) -> Tensor:
-        """(B, 32, H/2, W/2) -> logits (B, n_classes, H, W)."""
+        """(B, 24, H/2, W/2) -> logits (B, n_classes, H, W)."""
         logits = self.head(d2).contiguous()  # channels last, what follows would take twice the time
         return F.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
 
