@@ -247,12 +247,9 @@ def ship(
                        f"481 x 321 px, {kind}, median of 12, {report.hardware()}"),
     ]  # fmt: skip
     if plan.channels == 3:  # what the grey network makes of the same pictures, as brightness and two differences
-        grey = scores(Denoiser.load(), test, 25)["psnr"] if (weights.FOLDER / "denoiser.json").is_file() else None
-        if grey is not None:
-            said = f"{test_name}, {how}; the grey network on brightness and two colour differences"
-            metrics.append(
-                weights.Metric("PSNR at sigma 25, grey network", round(grey, 4), "dB", "test", len(test), said)
-            )
+        grey = scores(Denoiser(denoiser.network), test, 25)["psnr"]
+        said = f"{test_name}, {how}; the grey network on brightness and two colour differences"
+        metrics.append(weights.Metric("PSNR at sigma 25, grey network", round(grey, 4), "dB", "test", len(test), said))
     steps = "" if plan.minutes else f" --steps {plan.steps}"
     options = f"{' --colour' if plan.channels == 3 else ''}{' --again' if plan.again else ''}"
     command = f"python -m train.denoiser{options}{budget_options(plan, Plan())}{steps} --ship"
