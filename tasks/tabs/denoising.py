@@ -40,6 +40,6 @@ def _show_card(name: str, title: str = "The model") -> None:
     except weights.WeightsError:
         return  # show_card says so
     points = [(p["step"], p[CURVES[name]]) for p in curve if CURVES[name] in p]
-    with gr.Accordion("How it learnt", open=False):
+    with gr.Accordion("How it learnt" + (" colours" if name == "denoiser_colour" else ""), open=False):
         svg = card.learning_curves({"validation": points}, "training step", "validation PSNR, dB")
         gr.HTML(f"<div class='lab-scroll' tabindex='0'>{svg}</div>")
