@@ -234,7 +234,7 @@ class _MovingAverage:
     """
 
     def __init__(self, network: nn.Module, decay: float):
-        self.module, self.decay, self.n = copy.deepcopy(network).requires_grad_(False), decay, 0
+        self.module, self.decay, self.n = copy.deepcopy(network), decay, 0
         self.own, self.new = list(self.module.state_dict().values()), list(network.state_dict().values())
 
     @torch.no_grad()
