@@ -102,7 +102,8 @@ def row(
         "floor": round(real, 3), "ceiling": round(q.ceiling, 3), "precision": round(q.precision, 4),
         "recall": round(q.recall, 4), "copied": round(near.copied(images), 4), "ms": round(ms, 3),
         "parameters": card.parameters, "minutes": round(float(card.training["minutes"]), 1),
-        "trained_on": card.training.get("hardware", "unknown"), "pictures": int(card.training.get("pictures", 0)), "n": q.n,
+        "trained_on": card.training.get("hardware", "unknown"),
+        "pictures": int(card.training.get("pictures", 0)), "n": q.n,
         "device": report.hardware(), "command": card.training["command"],
     }  # fmt: skip
     print(*(f"{k} {values[k]}" for k in COLUMNS[:14]), flush=True)
