@@ -31,7 +31,7 @@ class Denoiser:
     A colour picture is handled as brightness and two colour differences. Averaging three channels leaves 1/sqrt(3) of
     the noise in the brightness, which shows the detail; the grey network takes that out. The network for colour then
     sees the picture with that brightness, and what it makes of the colour differences counts. Where it is not there,
-    each of them goes through the grey one as a picture of its own, which takes longer and keeps less.
+    each of them goes through the grey one as a picture of its own, which takes longer and is as good (train/LOG.md).
     """
 
     def __init__(

@@ -255,9 +255,9 @@ def figures(names: list[str], cards: list[Card]) -> str:
 
 
 def _spent(card: Card) -> str:
-    """The time of a training: "10 min", or "10 min of an NVIDIA H200"."""
-    gpu = re.search(r"NVIDIA .+|AMD Instinct .+", card.training["hardware"])
-    return f"{card.training['minutes']:.0f} min{f' of an {gpu[0]}' if gpu else ''}"
+    """The time of a training: "10 min", or "10 min of an NVIDIA H200" where all of it was a GPU's."""
+    gpu = re.fullmatch(r"(?!.*, then ).*, ((?:NVIDIA|AMD Instinct) .+)", card.training["hardware"])
+    return f"{card.training['minutes']:.0f} min{f' of an {gpu[1]}' if gpu else ''}"
 
 
 def _value(metric: Metric) -> str:

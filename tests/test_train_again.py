@@ -59,3 +59,6 @@ def test_the_card_has_both_commands_and_all_minutes(tmp_path: Path) -> None:
     before = report.before_again(tmp_path / "run", "denoiser")  # what was there when the cycle began
     after = report.again(before, {"command": "second", "minutes": 2, "seed": 1})
     assert after == {"command": "first, then second", "minutes": 9.5, "seed": 1}
+    gpu, cpu = ({"command": "c", "minutes": 1, "hardware": on} for on in ("16 cores, NVIDIA H200", "2 cores, no GPU"))
+    assert report.again(gpu, cpu)["hardware"] == "16 cores, NVIDIA H200, then 2 cores, no GPU"
+    assert report.again(cpu, cpu)["hardware"] == "2 cores, no GPU"

@@ -83,9 +83,12 @@ def before_again(run: Path, name: str, folder: Path = weights.FOLDER) -> dict[st
 
 
 def again(before: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
-    """A card's `training` after a further cycle: both commands, the minutes of all cycles."""
+    """A card's `training` after a further cycle: both commands, both machines, the minutes of all cycles."""
     minutes = float(before["minutes"]) + float(training["minutes"])
-    return training | {"command": f"{before['command']}, then {training['command']}", "minutes": minutes}
+    both = training | {"command": f"{before['command']}, then {training['command']}", "minutes": minutes}
+    if before.get("hardware") != training.get("hardware"):
+        both["hardware"] = f"{before['hardware']}, then {training['hardware']}"
+    return both
 
 
 def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
