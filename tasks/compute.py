@@ -8,11 +8,12 @@ import os
 import sys
 import threading
 import time
+import warnings
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     import torch
@@ -143,6 +144,23 @@ def has_openvino() -> bool:
     except ImportError:
         return False
     return True
+
+
+_tracing = threading.Lock()
+
+
+def to_openvino(network: "torch.nn.Module", *example: "torch.Tensor") -> Any:
+    """The network as an `openvino.Model`, by what it does with `example`; its inputs keep any shape.
+
+    One at a time: torch keeps which modules it is tracing in a variable of the whole process, so that two threads that
+    trace at once find that their "graphs differed across invocations".
+    """
+    import torch
+
+    library = openvino()
+    with _tracing, warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # of the tracing, on shapes that are constants by intention
+        return library.convert_model(torch.jit.trace(network, example, check_trace=False), example_input=example)
 
 
 class Lazy(Generic[Model]):

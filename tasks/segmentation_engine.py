@@ -5,7 +5,6 @@ Both take the same uint8 pictures and return probabilities; benchmarks/segmentat
 
 import os
 import threading
-import warnings
 from collections import OrderedDict
 from queue import SimpleQueue
 from typing import Any, Protocol
@@ -72,13 +71,9 @@ class OpenVinoEngine:
     title = "OpenVINO"
 
     def __init__(self, network: nn.Module, precision: str | None = None):
-        openvino = compute.openvino()
-        self._core = openvino.Core()
+        self._core = compute.openvino().Core()
         self._precision = precision or ("bf16" if compute.bf16_is_native() else "f32")
-        with warnings.catch_warnings(), torch.inference_mode():
-            warnings.simplefilter("ignore")  # of the tracing, on shapes that are constants by intention
-            example = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
-            self._model = openvino.convert_model(Whole(network), example_input=example)
+        self._model = compute.to_openvino(Whole(network), torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
         self._compiled: OrderedDict[tuple[int, int], SimpleQueue[Any]] = OrderedDict()
         self._lock = threading.Lock()  # of _compiled
 

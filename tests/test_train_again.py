@@ -11,7 +11,8 @@ from tasks import weights
 from tasks.diffusion import alpha_bars
 from tasks.networks.denoiser_unet import DenoiserUNet
 from tasks.networks.diffusion_unet import DiffusionUNet
-from train import denoiser, diffusion, digits, enhancer, report, restoration
+from tasks.networks.efficientnet_lite0 import EfficientNetLite0
+from train import denoiser, diffusion, digits, enhancer, photos, photos_ship, report, restoration
 
 
 def farthest(network: torch.nn.Module, shipped: torch.nn.Module) -> float:
@@ -50,6 +51,51 @@ def test_high_noise_has_full_weight() -> None:
     torch.testing.assert_close(weight, (snr + 1).clamp(max=5) / (snr + 1))
     assert weight[3] > 0.999 and weight[0] < 0.01
     assert diffusion.noised(x, t, bars)[2].flatten()[3] < 1e-6
+
+
+def test_photos_begin_with_the_shipped_weights_and_keep_the_first_stages(tmp_path: Path) -> None:
+    plan = replace(photos.PLANS["imagenet"], **{**photos.AGAIN, "lr": 1e-6, "epochs": 1, "batch": 32, "size": 64})
+    done = photos.train("imagenet", 0, photos.made_up(40, 0), plan, tmp_path, False)
+    shipped, _ = weights.load("photos", EfficientNetLite0)
+    weights_of = {
+        name: value for name, value in photos.unfold(done.network).state_dict().items() if "running" not in name
+    }
+    theirs = shipped.state_dict()
+    differs = {name: float((value.float() - theirs[name].float()).abs().max()) for name, value in weights_of.items()}
+    first = tuple(f"stages.{i}." for i in range(photos.AGAIN["frozen"]))
+    kept = [name for name in differs if name.startswith(("stem.", *first))]
+    assert kept and all(differs[name] < 1e-5 for name in kept)  # but for folding and unfolding
+    trained = [name for name in differs if name not in kept and not name.endswith("num_batches_tracked")]
+    assert 0 < max(differs[name] for name in trained) < 1e-2
+
+
+def test_the_photo_card_keeps_curve_and_comparison_of_the_first_cycle(tmp_path: Path) -> None:
+    """Steps of the second are counted as pictures: 32 a step are a quarter of a step of 128."""
+    before = photos.smoke(tmp_path / "first", 0, False)
+    ours = photos.train("imagenet", 0, photos.made_up(80, 0), replace(photos.PLANS["imagenet"], epochs=2, size=32,
+                        batch=16), tmp_path / "second", False)  # fmt: skip
+    plan = replace(photos.PLANS["imagenet"], size=32, batch=16, again=True)
+    made, test = photos.made_up(80, 0), photos.made_up(40, 1)
+    card = photos_ship.ship(ours, None, made, test, 0, plan, tmp_path / "weights", before)
+    assert card.curve[: len(before.curve)] == before.curve
+    last = before.curve[-1]["step"] + ours.steps * 16 / before.tables["batch"]
+    assert card.curve[-1]["step"] == last and card.tables["batch"] == before.tables["batch"]
+    assert card.tables["from_scratch"] == before.tables["from_scratch"]
+    assert card.tables["first_cycle"] == before.metrics[0].value / 100
+    assert [m.name for m in card.metrics] == [m.name for m in before.metrics]
+    assert card.training[
+        "command"
+    ] == f"{before.training['command']}, then python -m train.photos --again --batch 16" + (" --lr 0.0007")
+    once_more = photos_ship.after_another_cycle(replace(card, tables={**card.tables}), card)
+    assert once_more.tables["first_cycle"] == card.tables["first_cycle"]
+
+
+def test_the_card_before_a_further_cycle_of_the_photos_is_kept(tmp_path: Path) -> None:
+    first = photos.card_before_again(tmp_path)
+    assert first == weights.read_card("photos")
+    kept = tmp_path / "before" / "photos.json"
+    kept.write_text(kept.read_text(encoding="utf-8").replace(first.title, "as it was"), encoding="utf-8")
+    assert photos.card_before_again(tmp_path).title == "as it was"
 
 
 def test_the_card_has_both_commands_and_all_minutes(tmp_path: Path) -> None:

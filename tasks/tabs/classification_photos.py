@@ -230,11 +230,13 @@ def curves_html(shown: weights.Card) -> str:
         "training pictures seen, thousands" if batch else "training step",
         "validation accuracy, %",
     )
-    ours = shown.metrics[0].value
+    ours, first = shown.metrics[0].value, shown.tables.get("first_cycle")
+    size = shown.preprocess.get("size")
+    further = f" A further cycle, at {size} px, brought the first to {ours:.1f} %." if first else ""
     return (
         "<h3>What pretraining buys</h3><p class='lab-lead'>The same network on the same CIFAR-10 photos, once from "
-        f"ImageNet weights ({shown.training['minutes']:.0f} minutes, {ours:.1f} % of the test photos right), once from "
-        f"random ones ({scratch['minutes']:.0f} minutes, {100 * scratch['test_accuracy']:.1f} %).</p>"
+        f"ImageNet weights ({100 * first if first else ours:.1f} % of the test photos right), once from random ones "
+        f"({100 * scratch['test_accuracy']:.1f} %), in about as many steps.{further}</p>"
         f"<div class='lab-scroll' tabindex='0'>{svg}</div>"
     )
 

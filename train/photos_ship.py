@@ -1,0 +1,141 @@
+"""What the photo network's card says: accuracy, calibration, confusion, and the same network from random weights."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tasks import weights
+from tasks.classification import LITE0_MEAN, LITE0_STD, PhotoClassifier
+from tasks.networks.efficientnet_lite0 import EfficientNetLite0
+from train import data, report
+from train.loop import Fit, budget_options
+from train.photos import AGAIN, PLANS, Plan, split, unfold
+
+
+def as_stored(network: nn.Module) -> EfficientNetLite0:
+    """The network as `weights.load` gives it back: rounded to fp16, float32 again, with batch norms."""
+    state = {k: v.half().float() if v.is_floating_point() else v for k, v in unfold(network).state_dict().items()}
+    stored = EfficientNetLite0(len(data.CIFAR10_CLASSES))
+    stored.load_state_dict(state, strict=True)
+    return stored
+
+
+def classifier_of(network: nn.Module, size: int, temperature: float = 1.0) -> PhotoClassifier:
+    """The app's own handler around a network just trained."""
+    classifier = PhotoClassifier.of_lite0(as_stored(network), data.CIFAR10_CLASSES, size)
+    classifier.temperature = temperature
+    return classifier
+
+
+def fitted_temperature(classifier: PhotoClassifier, held_out: data.ImageSet) -> float:
+    """The softmax temperature with the lowest cross-entropy on held-out photos: confidence becomes a probability."""
+    logits = torch.from_numpy(classifier.classify_batch(held_out.images)).clamp_min(1e-30).log()  # but for a constant
+    labels = torch.from_numpy(held_out.labels)
+    grid = [round(0.3 + 0.02 * i, 2) for i in range(60)]
+    return min(grid, key=lambda t: F.cross_entropy(logits / t, labels).item())
+
+
+def accuracy(classifier: PhotoClassifier, photos: data.ImageSet) -> float:
+    return float((classifier.classify_batch(photos.images).argmax(1) == photos.labels).mean())
+
+
+def milliseconds(classifier: PhotoClassifier, photo: np.ndarray, times: int = 30) -> float:
+    """Median of one photo's classification."""
+    took = []
+    for _ in range(times + 3):
+        start = time.perf_counter()
+        classifier.classify(photo)
+        took.append(1000 * (time.perf_counter() - start))
+    return float(np.median(took[3:]))
+
+
+def ship(
+    ours: Fit,
+    scratch: Fit | None,
+    photos: data.ImageSet,
+    test: data.ImageSet,
+    seed: int,
+    plan: Plan,
+    folder: Path,
+    before: weights.Card | None = None,
+) -> weights.Card:
+    """Measure once on the test photos, write weights and card.
+
+    Args:
+        scratch: the comparison, if it has been trained.
+        before: the card of the weights that a further cycle began with; its comparison is kept.
+    """
+    val_set, size = split(photos)[1], plan.size
+    temperature = fitted_temperature(classifier_of(ours.network, size), val_set)
+    classifier = classifier_of(ours.network, size, temperature)
+    probabilities = classifier.classify_batch(test.images)
+    predictions = probabilities.argmax(1)
+    matrix = report.confusion(test.labels, predictions, len(data.CIFAR10_CLASSES))
+    usual = replace(PLANS["imagenet"], **(AGAIN if plan.again else {}))
+    command = f"python -m train.photos{' --again' if plan.again else ''}{budget_options(plan, usual)}"
+    training = report.about_training(command, seed, ours.minutes, ours.where)
+    n, how = len(test), f"central square as 32 x 32 px, enlarged to {size} px, also mirrored; fp16 weights"
+
+    def metric(name: str, value: float, unit: str, conditions: str) -> weights.Metric:
+        return weights.Metric(name, round(value, 4), unit, "test", n, conditions)
+
+    card = weights.Card(
+        name="photos",
+        task="classification",
+        title="EfficientNet-Lite0, CIFAR-10",
+        architecture="EfficientNet-Lite0 (inverted residuals, ReLU6, no squeeze-and-excitation)",
+        parameters=sum(p.numel() for p in EfficientNetLite0(len(data.CIFAR10_CLASSES)).parameters()),
+        config={"n_classes": len(data.CIFAR10_CLASSES)},
+        preprocess={"size": size, "via": 32, "mean": [LITE0_MEAN] * 3, "std": [LITE0_STD] * 3, "range": [0, 1],
+                    "temperature": temperature},
+        classes=list(data.CIFAR10_CLASSES),
+        metrics=[
+            metric("accuracy", 100 * float((predictions == test.labels).mean()), "%", f"one seed; {how}"),
+            metric("expected calibration error", 100 * report.expected_calibration_error(probabilities, test.labels),
+                   "%", "15 bins"),
+            weights.Metric("time for one photo", round(milliseconds(classifier, test.images[0]), 2), "ms", "test", 1,
+                           f"median of 30, {report.hardware()}"),
+        ],
+        data=report.about_data(
+            test,
+            f"{len(photos) - len(val_set):,} training photos",
+            f"{len(val_set):,} of the training photos for curve and temperature; {n:,} test photos",
+        ),
+        training=report.again(before.training, training) if before else training,
+        paper="Tan and Le 2019, EfficientNet, arXiv 1905.11946; Selvaraju et al. 2017, Grad-CAM, arXiv 1610.02391",
+        limits="Knows ten classes and picks one of them for anything; sees the central square as 32 x 32 px; learnt "
+        "from photos that show one whole object each.",
+        curve=ours.curve,
+        tables={
+            "batch": plan.batch,
+            "confusion": matrix,
+            "per_class": {c: matrix[i][i] / max(1, sum(matrix[i])) for i, c in enumerate(data.CIFAR10_CLASSES)},
+        },
+    )  # fmt: skip
+    if scratch is not None:
+        right = accuracy(classifier_of(scratch.network, size), test)
+        card.tables["from_scratch"] = {"curve": scratch.curve, "minutes": scratch.minutes, "test_accuracy": right}
+        how = f"same network and photos, {scratch.steps:,} steps, {ours.steps:,} of the other"
+        card.metrics.append(metric("accuracy from random weights", 100 * right, "%", how))
+    if before is not None:
+        card = after_another_cycle(card, before)
+    return weights.save(as_stored(ours.network), card, folder, half=True)
+
+
+def after_another_cycle(card: weights.Card, before: weights.Card) -> weights.Card:
+    """The card with what the one before it knew: its curve first, its score, its comparison from random weights."""
+    unit = card.tables["batch"] / before.tables["batch"]  # both curves by the steps of the first
+    end = before.curve[-1]["step"]
+    kept = {key: before.tables[key] for key in ("from_scratch", "batch") if key in before.tables}
+    first = before.tables.get("first_cycle", before.metrics[0].value / 100)
+    return replace(
+        card,
+        curve=[*before.curve, *({**point, "step": end + point["step"] * unit} for point in card.curve)],
+        metrics=[*card.metrics, *(m for m in before.metrics if m.name == "accuracy from random weights")],
+        tables=card.tables | kept | {"first_cycle": first},
+    )
