@@ -49,7 +49,8 @@ class Scene:
     Args:
         class_id: uint8 (H, W) at the picture's own size.
         confidence: float32 (h, w) in [0, 1], of the best class, at the size that the network looked at.
-        entropy: float32 (h, w) in [0, 1], of all classes' probabilities; 1: it does not know at all.
+        entropy: float32 (h, w) in [0, 1], of all classes' probabilities; 1: it does not know at all. (0, 0) where
+            `look` was not asked for it.
     """
 
     class_id: np.ndarray
@@ -100,11 +101,12 @@ class Segmenter:
 
     def segment(self, image: ImageLike, flip: bool = True, scales: Sequence[float] = ONE_SIZE) -> np.ndarray:
         """Class ids, uint8 (H, W), at the input's own size; `flip` and `scales` as for `look`. Raises ImageError."""
-        return self.look(image, flip=flip, scales=scales).class_id
+        return self.look(image, flip=flip, scales=scales, entropy=False).class_id
 
     def look(
-        self, image: ImageLike, flip: bool = True, longest: int | None = LOOKED, scales: Sequence[float] = ONE_SIZE
-    ) -> Scene:
+        self, image: ImageLike, flip: bool = True, longest: int | None = LOOKED, scales: Sequence[float] = ONE_SIZE,
+        entropy: bool = True,
+    ) -> Scene:  # fmt: skip
         """Classes, confidence and uncertainty.
 
         Args:
@@ -112,27 +114,30 @@ class Segmenter:
             flip: look at the mirror image, too, and average: a little better, twice the work.
             longest: px of the longer side to which a larger picture is reduced first; None: all pixels, in tiles.
             scales: look at the picture in each of these sizes and average, such as THREE_SIZES.
+            entropy: whether it is wanted; a camera's frame does without and saves a tenth of its time.
         Raises:
             ImageError: no usable picture, or `longest` too small.
         """
         rgb = np.asarray(to_rgb(image, min_side=MIN_SIDE))
         with compute.stopwatch() as ms:
             small = reduced(rgb, longest)
-            class_id, confidence, entropy = self._look(small, flip, scales, tuple(rgb.shape[:2]))
-        return Scene(class_id, confidence, entropy, self.class_names, self.palette, {"all": ms()})
+            class_id, confidence, unsure = self._look(small, flip, scales, tuple(rgb.shape[:2]), entropy)
+        return Scene(class_id, confidence, unsure, self.class_names, self.palette, {"all": ms()})
 
     def _look(
-        self, rgb: np.ndarray, flip: bool, scales: Sequence[float], size_hw: tuple[int, ...]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+        self, rgb: np.ndarray, flip: bool, scales: Sequence[float], size_hw: tuple[int, ...], with_entropy: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(classes at `size_hw`, confidence, entropy): tile by tile, so that memory does not grow with the picture."""
         high, wide = rgb.shape[:2]
         class_id = np.empty((high, wide), np.uint8)
-        confidence, entropy = np.empty((high, wide), np.float32), np.empty((high, wide), np.float32)
+        confidence = np.empty((high, wide), np.float32)
+        entropy = np.empty((high, wide) if with_entropy else (0, 0), np.float32)
         whole = np.empty((len(self.class_names), high, wide), np.float32) if size_hw != (high, wide) else None
         for rows, columns, p in self._tiles(rgb, flip, scales):
             best = p.max(0)
             class_id[rows, columns], confidence[rows, columns] = best.indices.numpy(), best.values.numpy()
-            entropy[rows, columns] = uncertainty(p).numpy()
+            if with_entropy:
+                entropy[rows, columns] = uncertainty(p).numpy()
             if whole is not None:
                 whole[:, rows, columns] = p.numpy()
         if whole is not None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tasks import compute
 from tasks.classification import normalise
+from tasks.networks.unet_lite0 import UNetLite0, with_short_ways_up
 
 SHAPES_KEPT = 4  # input shapes that stay compiled
 
@@ -73,20 +74,21 @@ class OpenVinoEngine:
     def __init__(self, network: nn.Module, precision: str | None = None):
         self._core = compute.openvino().Core()
         self._precision = precision or ("bf16" if compute.bf16_is_native() else "f32")
+        if isinstance(network, UNetLite0):
+            network = with_short_ways_up(network)
         self._model = compute.to_openvino(Whole(network), torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
         self._compiled: OrderedDict[tuple[int, int], SimpleQueue[Any]] = OrderedDict()
         self._lock = threading.Lock()  # of _compiled
 
     def infer(self, pictures: np.ndarray) -> np.ndarray:
-        idle = self._requests(*pictures.shape[1:3])
-        waiting: list[tuple[int, Any]] = []
-        out: list[Any] = [None] * len(pictures)
+        idle, tensor = self._requests(*pictures.shape[1:3]), compute.openvino().Tensor
+        waiting: list[Any] = []
+        out: np.ndarray | None = None
 
         def collect() -> None:
-            i, request = waiting.pop(0)
+            request = waiting.pop(0)
             try:
                 request.wait()
-                out[i] = np.array(request.get_output_tensor(0).data[0], np.float32)
             finally:
                 idle.put(request)
 
@@ -94,11 +96,14 @@ class OpenVinoEngine:
             if idle.empty() and waiting:
                 collect()
             request = idle.get()
+            if out is None:
+                out = np.empty((len(pictures), *request.model_outputs[0].shape[1:]), np.float32)
+            request.set_output_tensor(0, tensor(out[i : i + 1], shared_memory=True))  # written there, not copied
             request.start_async([np.ascontiguousarray(picture)[None]], share_inputs=True)
-            waiting.append((i, request))
+            waiting.append(request)
         while waiting:
             collect()
-        return np.stack(out)
+        return np.empty((0, 0, 0, 0), np.float32) if out is None else out
 
     def _requests(self, high: int, wide: int) -> "SimpleQueue[Any]":
         """The idle inference requests for pictures of this size."""

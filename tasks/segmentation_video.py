@@ -81,7 +81,7 @@ def segment_video(
                     break
                 if last is None or not frame.repeated:
                     with turn():
-                        scene = segmenter.look(frame.rgb, flip=False, longest=LONGEST)
+                        scene = segmenter.look(frame.rgb, flip=False, longest=LONGEST, entropy=False)
                     last = scene.over(frame.rgb, opacity), scene.shares()
                 out.write(last[0])
                 rows.writerow((round(frame.seconds, 3), progress.frames, *(round(last[1][n], 5) for n in names)))

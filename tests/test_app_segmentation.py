@@ -71,7 +71,10 @@ class FakeEngine:
 class Fake:
     class_names, palette, engine, card = CLASSES, PALETTE, FakeEngine(), None
 
-    def look(self, picture: np.ndarray, flip: bool = True, longest: int | None = 640, scales: object = (1.0,)) -> Scene:
+    def look(
+        self, picture: np.ndarray, flip: bool = True, longest: int | None = 640, scales: object = (1.0,),
+        entropy: bool = True,
+    ) -> Scene:  # fmt: skip
         high, wide = picture.shape[:2]
         ids = np.full((high, wide), 3, np.uint8)
         ids[: high // 2] = 0

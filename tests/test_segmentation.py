@@ -13,7 +13,7 @@ import torch
 from tasks import weights
 from tasks.images import ImageError
 from tasks.networks.unet import UNet
-from tasks.networks.unet_lite0 import UNetLite0
+from tasks.networks.unet_lite0 import UNetLite0, with_short_ways_up
 from tasks.segmentation import (
     CLASSES,
     OVERLAP,
@@ -172,6 +172,49 @@ def test_openvino_agrees_with_pytorch() -> None:
     ours, theirs = TorchEngine(network).infer(pictures), OpenVinoEngine(network, "f32").infer(pictures)
     assert ours.shape == theirs.shape == (3, 5, 64, 96)
     assert np.abs(ours - theirs).max() < 1e-4
+
+
+@pytest.mark.parametrize("sides", [(64, 64), (32, 96)])
+def test_short_ways_up_compute_the_same(sides: tuple[int, int]) -> None:
+    """Also at the borders, where the enlarged map and the small one end at different places of the kernel."""
+    torch.manual_seed(0)
+    network = UNetLite0().eval()
+    for module in network.modules():  # as after a training: norms that move and scale
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean = torch.randn_like(module.weight) / 10
+            module.running_var = torch.rand_like(module.weight) + 0.5
+            module.weight.data.uniform_(0.5, 1.5)
+            module.bias.data.normal_(0, 0.1)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    x = torch.randn(2, 3, *sides)
+    with torch.inference_mode():
+        wanted, found = network(x), with_short_ways_up(network)(x)
+    assert float(wanted.std()) > 0.01
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in before.items())
+
+
+def test_an_answer_stays_when_the_next_one_comes() -> None:
+    """OpenVINO writes into the arrays that are returned: each call must have its own."""
+    torch.manual_seed(0)
+    network = UNetLite0().eval()
+    network.head.weight.data *= 50  # so that different pictures have different answers
+    engine = OpenVinoEngine(network, "f32")
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 96, 3), dtype=np.uint8)
+    first = engine.infer(pictures)
+    kept = first.copy()
+    one = engine.infer(pictures[1:2])
+    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_allclose(one[0], kept[1], atol=1e-5)
+    assert abs(kept[0] - kept[1]).max() > 1e-3
+
+
+def test_entropy_is_left_out_where_it_is_not_wanted(small: Segmenter) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    with_it, without = small.look(rgb), small.look(rgb, entropy=False)
+    assert with_it.entropy.shape == (64, 96) and without.entropy.shape == (0, 0)
+    np.testing.assert_array_equal(with_it.class_id, without.class_id)
+    np.testing.assert_array_equal(with_it.confidence, without.confidence)
 
 
 def test_padding_and_reducing() -> None:

@@ -35,7 +35,7 @@ def prepare_segmenter(name: str) -> dict[str, Any]:
     import numpy as np
 
     model = segmenters.segmenter(name)
-    model.look(np.zeros((360, 480, 3), np.uint8), flip=False)  # a first pass compiles
+    model.look(np.zeros((360, 480, 3), np.uint8), flip=False, entropy=False)  # a first pass compiles
     colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in model.palette.tolist()]
     return {"names": list(model.class_names), "colours": colours, "engine": model.engine.title}
 
@@ -60,7 +60,7 @@ def segment_frame(request: dict[str, Any]) -> dict[str, Any]:
         with detectors.TURNS.turn(token):
             rgb = _decode_frame(request.get("jpeg"))
             with compute.stopwatch() as ms:
-                scene = model.look(rgb, flip=False)
+                scene = model.look(rgb, flip=False, entropy=False)
     except compute.BusyError:
         return {"busy": True}
     shares = scene.shares()
