@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from PIL import Image
 from tasks import weights
 from tasks.images import ImageError
 from tasks.tabs import compare_measures, compare_neighbours, gan_generate, gan_history, gan_judge, gan_steer, generators
-from tasks.tabs.runs import RUNS
+from tasks.tabs.runs import RUNS, Frame
 from tasks.training_digits import training_digits
 
 SHIPPED = pytest.mark.skipif(not (weights.FOLDER / "gan.json").is_file(), reason="weights/gan.json is not there")
@@ -65,11 +66,14 @@ def test_walk_from_digit_to_digit_and_its_refusals() -> None:
     a, b = ({"z": z[k].tolist(), "label": k} for k in (0, 1))
     told = gan_generate.begin_walk({"kind": "walk", "a": a, "b": b})
     assert told["total"] == gan_generate.WALK
-    for _ in range(200):
-        news = RUNS.since(told["run"], 0)
-        if news.done:
+    frames: list[Frame] = []
+    until = time.monotonic() + 60
+    while True:
+        news = RUNS.since(told["run"], len(frames))
+        frames += news.frames
+        if news.done or time.monotonic() > until:
             break
-    run, frames = news.run, news.frames
+    run = news.run
     assert news.error is None and len(frames) == gan_generate.WALK
     np.testing.assert_array_equal(frames[0].panels[0][0], generator.from_latent(z[:1], 0)[0])
     np.testing.assert_array_equal(frames[-1].panels[0][0], generator.from_latent(z[1:], 1)[0])

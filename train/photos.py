@@ -52,7 +52,7 @@ class Plan:
 
 PLANS = {"imagenet": Plan(epochs=10.0, lr=7e-4), "scratch": Plan(epochs=7.5, lr=2e-3)}
 """About the same minutes: batch norms at full resolution take time."""
-AGAIN: dict[str, Any] = {"again": True, "lr": 2e-4, "size": 192, "frozen": 2}  # what a further cycle does otherwise
+AGAIN: dict[str, Any] = {"again": True, "lr": 1e-4, "size": 192, "frozen": 2}  # what a further cycle does otherwise
 
 
 def load_imagenet(network: EfficientNetLite0) -> None:
