@@ -102,13 +102,17 @@ def device_name() -> str:
     return f"CPU, {n} thread{'s' if n != 1 else ''}"
 
 
+def cores() -> int:
+    """The processor's cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def use_all_cores() -> None:
     """Let the calling thread compute on all cores; other threads keep theirs (app.py: one each)."""
     import torch
 
     default = torch.get_num_threads()
-    ours = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    torch.set_num_threads(len(ours))
+    torch.set_num_threads(cores())
     # OpenMP's number is the calling thread's own; torch also remembers it for threads that are yet to come
     reset = threading.Thread(target=torch.set_num_threads, args=(default,))
     reset.start()

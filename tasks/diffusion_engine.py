@@ -3,15 +3,11 @@
 `python -m benchmarks.diffusion` shows it (train/LOG.md). Numbers are the network's own but for rounding, about 1e-5.
 """
 
-import os
-from queue import SimpleQueue
-from typing import Any
-
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tasks import compute
+from tasks.openvino_requests import Requests
 
 PIECE = 8
 """Pictures an inference request; each size that is compiled takes about 70 MB, so there is one."""
@@ -30,43 +26,19 @@ class OpenVinoUNet:
     """
 
     def __init__(self, network: nn.Module, channels: int, side: int):
-        openvino = compute.openvino()
         self.network = network
         example = (torch.zeros(PIECE, channels, side, side), *torch.zeros(2, PIECE, dtype=torch.int64))
         model = compute.to_openvino(network, *example)
         model.reshape({given: list(like.shape) for given, like in zip(model.inputs, example, strict=True)})
-        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        streams = min(2, threads)  # one thread a piece on two cores: nothing waits for another thread
-        config = {"NUM_STREAMS": str(streams), "INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False,
-                  "INFERENCE_PRECISION_HINT": "f32"}  # fmt: skip
-        compiled = openvino.Core().compile_model(model, "CPU", config)
-        self._idle: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(streams):
-            self._idle.put(compiled.create_infer_request())
+        streams = min(2, compute.cores())  # one thread a piece on two cores: nothing waits for another thread
+        self._requests = Requests(model, streams, streams)
 
     def __call__(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:  # as the network
         whole = len(x) // PIECE * PIECE if len(x) >= 2 * PIECE else 0
-        out: list[Tensor] = []
-        waiting: list[Any] = []
-
-        def collect() -> None:
-            request = waiting.pop(0)
-            try:
-                request.wait()
-                out.append(torch.from_numpy(np.array(request.get_output_tensor(0).data)))
-            finally:
-                self._idle.put(request)
-
-        try:
-            for i in range(0, whole, PIECE):
-                if self._idle.empty() and waiting:
-                    collect()
-                request = self._idle.get()
-                request.start_async([np.ascontiguousarray(a[i : i + PIECE].numpy()) for a in (x, t, label)])
-                waiting.append(request)
-        finally:
-            while waiting:
-                collect()
-        if whole < len(x):
-            out.append(self.network(x[whole:], t[whole:], label[whole:]))
-        return torch.cat(out)
+        if not whole:
+            out: Tensor = self.network(x, t, label)
+            return out
+        pieces = [[a[i : i + PIECE].numpy() for a in (x, t, label)] for i in range(0, whole, PIECE)]
+        done = torch.from_numpy(self._requests.run(pieces))
+        rest = [self.network(x[whole:], t[whole:], label[whole:])] if whole < len(x) else []
+        return torch.cat([done, *rest])

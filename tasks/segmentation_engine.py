@@ -3,11 +3,9 @@
 Both take the same uint8 pictures and return probabilities; benchmarks/segmentation.py shows what each costs.
 """
 
-import os
 import threading
 from collections import OrderedDict
-from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,6 +14,7 @@ from torch import Tensor, nn
 from tasks import compute
 from tasks.classification import normalise
 from tasks.networks.unet_lite0 import UNetLite0, with_short_ways_up
+from tasks.openvino_requests import Requests
 
 SHAPES_KEPT = 4  # input shapes that stay compiled
 
@@ -72,41 +71,18 @@ class OpenVinoEngine:
     title = "OpenVINO"
 
     def __init__(self, network: nn.Module, precision: str | None = None):
-        self._core = compute.openvino().Core()
         self._precision = precision or ("bf16" if compute.bf16_is_native() else "f32")
         if isinstance(network, UNetLite0):
             network = with_short_ways_up(network)
         self._model = compute.to_openvino(Whole(network), torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
-        self._compiled: OrderedDict[tuple[int, int], SimpleQueue[Any]] = OrderedDict()
+        self._compiled: OrderedDict[tuple[int, int], Requests] = OrderedDict()
         self._lock = threading.Lock()  # of _compiled
 
     def infer(self, pictures: np.ndarray) -> np.ndarray:
-        idle, tensor = self._requests(*pictures.shape[1:3]), compute.openvino().Tensor
-        waiting: list[Any] = []
-        out: np.ndarray | None = None
+        return self._requests(*pictures.shape[1:3]).run([[picture[None]] for picture in pictures])
 
-        def collect() -> None:
-            request = waiting.pop(0)
-            try:
-                request.wait()
-            finally:
-                idle.put(request)
-
-        for i, picture in enumerate(pictures):
-            if idle.empty() and waiting:
-                collect()
-            request = idle.get()
-            if out is None:
-                out = np.empty((len(pictures), *request.model_outputs[0].shape[1:]), np.float32)
-            request.set_output_tensor(0, tensor(out[i : i + 1], shared_memory=True))  # written there, not copied
-            request.start_async([np.ascontiguousarray(picture)[None]], share_inputs=True)
-            waiting.append(request)
-        while waiting:
-            collect()
-        return np.empty((0, 0, 0, 0), np.float32) if out is None else out
-
-    def _requests(self, high: int, wide: int) -> "SimpleQueue[Any]":
-        """The idle inference requests for pictures of this size."""
+    def _requests(self, high: int, wide: int) -> Requests:
+        """What computes pictures of this size."""
         with self._lock:
             if (high, wide) in self._compiled:
                 self._compiled.move_to_end((high, wide))
@@ -116,18 +92,11 @@ class OpenVinoEngine:
                     self._compiled.popitem(last=False)
             return self._compiled[high, wide]
 
-    def _compile(self, high: int, wide: int) -> "SimpleQueue[Any]":
+    def _compile(self, high: int, wide: int) -> Requests:
         model = self._model.clone()
         model.reshape([1, high, wide, 3])
-        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        streams = max(1, min(compute.AT_ONCE, threads // 2))
-        config = {"NUM_STREAMS": str(streams), "INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False,
-                  "INFERENCE_PRECISION_HINT": self._precision}  # fmt: skip
-        compiled = self._core.compile_model(model, "CPU", config)
-        idle: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(compute.AT_ONCE):  # also of one stream: the next picture is brought while this one is computed
-            idle.put(compiled.create_infer_request())
-        return idle
+        streams = max(1, min(compute.AT_ONCE, compute.cores() // 2))
+        return Requests(model, streams, compute.AT_ONCE, self._precision)
 
 
 def engine_for(network: nn.Module) -> Engine:

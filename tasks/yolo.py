@@ -5,7 +5,6 @@ An engine takes one letterboxed picture and returns the network's raw prediction
 """
 
 import logging
-import os
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -127,7 +126,7 @@ class OpenVinoEngine:
         steps.input().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
         steps.input().preprocess().convert_element_type(Type.f32).scale(255.0)
         steps.input().model().set_layout(Layout("NCHW"))
-        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        threads = compute.cores()
         streams = min(compute.AT_ONCE, threads)
         config = {"NUM_STREAMS": str(streams), "INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
         compiled = self._core.compile_model(steps.build(), "CPU", config)

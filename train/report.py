@@ -1,7 +1,6 @@
 """What a card says beside the accuracy: the machine, the versions, calibration, which class was taken for which."""
 
 import json
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks import weights
+from tasks import compute, weights
 from train import data
 
 PACKAGES = ("torch", "torchvision", "numpy", "accelerate")
@@ -19,7 +18,7 @@ def hardware() -> str:
     """The machine in a few words: "2 cores, AMD EPYC, no GPU" or "16 cores, Intel Xeon, NVIDIA H100"."""
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = compute.cores()
     gpu = "no GPU"
     if torch.cuda.is_available():
         gpu = torch.cuda.get_device_name()
