@@ -11,7 +11,8 @@ import copy
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import compress
 from pathlib import Path
@@ -43,6 +44,7 @@ class Recipe:
     channels_last: bool = True  # memory format of the kernels; group norms are slower in it than what it saves
     seed: int = 0
     minutes: float | None = None  # the clock is the schedule: over after so many, `steps` only divides the time
+    sharpness: float | None = None  # SAM's radius rho: descend by the gradient that far uphill; two passes a step
 
     def lr_at(self, step: float) -> float:
         """Learning rate of a step (0-based)."""
@@ -125,7 +127,7 @@ def fit(
     losses: list[Tensor] = []  # since the last point of the curve
     if resume and file.is_file():
         saved = torch.load(file, map_location="cpu", weights_only=True)
-        if saved["recipe"] != asdict(recipe):
+        if Recipe(**saved["recipe"]) != recipe:
             raise ValueError(f"{file} was written by the recipe {saved['recipe']}, not {asdict(recipe)}")
         bare.load_state_dict(saved["network"])
         if saved["optimizer"] is not None:  # else it has ended
@@ -162,6 +164,12 @@ def fit(
             torch.save(state, file.with_suffix(".tmp"))
             os.replace(file.with_suffix(".tmp"), file)  # a kill in the middle leaves the old one whole
 
+    def gradients(batch: Any) -> Tensor:
+        value = loss(model, batch)
+        optimizer.zero_grad(set_to_none=True)
+        accelerator.backward(value)
+        return value
+
     def to_ship() -> nn.Module:
         return average.module if average is not None else bare
 
@@ -179,9 +187,12 @@ def fit(
         batch = batch_at(step, rank, world)
         if on_gpu:  # from locked memory it is copied while the step before it is still computed
             batch = recursively_apply(_pinned, batch)
-        value = loss(model, send_to_device(batch, accelerator.device, non_blocking=on_gpu))
-        optimizer.zero_grad(set_to_none=True)
-        accelerator.backward(value)
+        batch = send_to_device(batch, accelerator.device, non_blocking=on_gpu)
+        with torch.random.fork_rng(enabled=recipe.sharpness is not None):  # the second pass draws the same numbers
+            value = gradients(batch)
+        if recipe.sharpness is not None:
+            with uphill(bare, recipe.sharpness):
+                gradients(batch)
         if recipe.clip is not None:
             accelerator.clip_grad_norm_(bare.parameters(), recipe.clip)
         optimizer.step()
@@ -212,6 +223,22 @@ def fit(
     for tracker in accelerator.trackers:  # not end_training(): it would end the processes' group before the next seed
         tracker.finish()
     return Fit(to_ship().eval(), curve, minutes(), step, step * recipe.batch, where)
+
+
+@contextmanager
+def uphill(network: nn.Module, radius: float) -> Iterator[None]:
+    """Inside, the weights lie `radius` further in the direction of their gradient: the worst place near by.
+
+    Sharpness-aware minimisation, Foret et al. 2021 (arXiv 2010.01412), equation 2 with the Euclidean norm.
+    """
+    moved: list[Tensor] = [p for p in network.parameters() if p.grad is not None]
+    with torch.no_grad():
+        here, ahead = [p.clone() for p in moved], [p.grad for p in moved if p.grad is not None]
+        norm = torch.stack(torch._foreach_norm(ahead)).norm()
+        torch._foreach_add_(moved, torch._foreach_mul(ahead, radius / (norm + 1e-12)))
+    yield
+    with torch.no_grad():
+        torch._foreach_copy_(moved, here)
 
 
 def _pinned(x: Tensor) -> Tensor:

