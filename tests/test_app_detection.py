@@ -20,6 +20,7 @@ from tasks.images import ImageError
 from tasks.tabs import detection_live as live
 from tasks.tabs import detection_pictures as pictures
 from tasks.tabs import detectors
+from tasks.tabs.live_camera import JPEG, MAX_FRAME
 from tests import hostile
 
 ANNE, BERT = "a" * 32, "b" * 32
@@ -67,7 +68,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Pretender:
 def jpeg(width: int = 160, height: int = 120) -> str:
     buffer = BytesIO()
     Image.new("RGB", (width, height), "white").save(buffer, "JPEG")
-    return live.JPEG + base64.b64encode(buffer.getvalue()).decode()
+    return JPEG + base64.b64encode(buffer.getvalue()).decode()
 
 
 NUMBERS = itertools.count()
@@ -160,10 +161,10 @@ BAD: dict[str, Any] = {
     "a list": [],
     "no jpeg": request(jpeg=None),
     "a png": request(jpeg="data:image/png;base64,AAAA"),
-    "not base64": request(jpeg=live.JPEG + "!!!"),
-    "a text": request(jpeg=live.JPEG + base64.b64encode(b"hello").decode()),
+    "not base64": request(jpeg=JPEG + "!!!"),
+    "a text": request(jpeg=JPEG + base64.b64encode(b"hello").decode()),
     "truncated": request(jpeg=jpeg()[:-400]),
-    "too long": request(jpeg=live.JPEG + "A" * live.MAX_FRAME),
+    "too long": request(jpeg=JPEG + "A" * MAX_FRAME),
     "too large": request(jpeg=jpeg(2000, 100)),
     "one pixel": request(jpeg=jpeg(1, 1)),
     "no token": request(visitor="me"),

@@ -1,39 +1,29 @@
 """Live detection: the page shows its camera and asks for boxes, frame by frame.
 
-The widget (live_detection.html, .css, .js) calls two server functions: `prepare_detector` when a network is chosen,
-`detect_frame` for as many frames as the server can take. A frame is looked at and forgotten; what is kept of a visitor
-is a tracker, for a minute.
+The widget (live_camera.* with live_detection.*) calls two server functions: `prepare_detector` when a network is
+chosen, `detect_frame` for as many frames as the server can take. A frame is looked at and
+forgotten; what is kept of a visitor is a tracker, for a minute.
 """
 
-import base64
 import json
-import re
 import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import gradio as gr
 
 from tasks import compute
 from tasks.images import ImageError
 from tasks.tabs import detectors
 from tasks.tabs.errors import answering_json
+from tasks.tabs.live_camera import decode_frame, live_camera, token_of
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from tasks.detection import Tracker
 
-HERE = Path(__file__).parent
-MAX_FRAME = 600_000  # characters of a frame's data URL; 640 x 480 px have about 60,000
-MAX_SIDE = 1280  # px of a frame
 MAX_VISITORS = 64  # trackers kept
 GONE_S = 60  # after which a visitor's tracker is forgotten
-JPEG = "data:image/jpeg;base64,"
 
 
 @dataclass
@@ -106,11 +96,7 @@ def detect_frame(request: dict[str, Any]) -> dict[str, Any]:
         "track" (numbers) or None, "ms"}, or {"busy": True} at once where the server has enough to do, or {"late": True}
         where a newer frame was answered before, or {"error"}.
     """
-    if not isinstance(request, dict):
-        raise ImageError("A frame is needed with its settings, as the page sends them.")
-    token = request.get("visitor")
-    if not isinstance(token, str) or not re.fullmatch("[0-9a-f]{32}", token):
-        raise ImageError("The page's token is needed: 32 hexadecimal digits.")
+    token = token_of(request)
     frame = request.get("frame")
     if type(frame) is not int:
         raise ImageError(f"The frame's number is needed; {str(frame)[:20]!r} came.")
@@ -120,7 +106,7 @@ def detect_frame(request: dict[str, Any]) -> dict[str, Any]:
     confidence, track = request.get("confidence", 0.25), bool(request.get("track"))
     try:
         with detectors.TURNS.turn(token):
-            rgb = _decode_frame(request.get("jpeg"))
+            rgb = decode_frame(request.get("jpeg"))
             with compute.stopwatch() as ms:
                 model.check(confidence, request.get("iou", 0.7), request.get("classes"), request.get("size"))
                 found = model.detect_array(
@@ -148,39 +134,8 @@ def detect_frame(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _decode_frame(data_url: object) -> "np.ndarray":
-    """uint8 (H, W, 3) RGB. Raises ImageError."""
-    from io import BytesIO
-
-    import cv2
-    import numpy as np
-    from PIL import Image
-
-    if not isinstance(data_url, str) or not data_url.startswith(JPEG) or len(data_url) > MAX_FRAME:
-        raise ImageError(f"A frame is needed as a JPEG data URL of at most {MAX_FRAME:,} characters.")
-    try:
-        jpeg = base64.b64decode(data_url[len(JPEG) :], validate=True)
-        with Image.open(BytesIO(jpeg), formats=["JPEG"]) as image:  # reads the header only
-            width, height = image.size
-    except Exception as error:  # the decoder raises whatever the bytes lead it into
-        raise ImageError("The frame is no JPEG that can be read.") from error
-    if max(width, height) > MAX_SIDE or min(width, height) < 8:
-        raise ImageError(f"A frame has sides of 8 to {MAX_SIDE} px; {width} x {height} came.")
-    # OpenCV decodes in half of Pillow's time, but makes up the rest of a truncated file
-    whole = jpeg.rstrip(b"\0").endswith(b"\xff\xd9")
-    rgb = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) if whole else None
-    if rgb is None:
-        raise ImageError("The frame is no JPEG that can be read.")
-    return rgb
-
-
 def build_live() -> None:
-    page = (HERE / "live_detection.html").read_text(encoding="utf-8")
     offered = escape(json.dumps(detectors.choices()), quote=True)
-    gr.HTML(
-        html_template=page.replace('<div class="live">', f'<div class="live" data-models="{offered}">', 1),
-        css_template=(HERE / "live_detection.css").read_text(encoding="utf-8"),
-        js_on_load=(HERE / "live_detection.js").read_text(encoding="utf-8"),
-        server_functions=[prepare_detector, detect_frame],
-        elem_id="live-detection",
+    live_camera(
+        "detection", "Boxes around what was found", "detections", [prepare_detector, detect_frame], offered=offered
     )

@@ -1,17 +1,24 @@
-// The camera, live, with boxes over it. The page shows the camera itself at its own rate; small JPEG frames go to the
-// server, at most IN_FLIGHT at a time and always the newest one, and boxes come back. A busy server says so and the page
-// waits a moment: nothing queues up anywhere.
-const $ = (selector) => element.querySelector(selector);
-const stage = $('.stage'), video = $('video'), over = $('.over'), pen = over.getContext('2d');
-const IN_FLIGHT = 2, BACK_OFF_MS = 60, MODEST_MS = 4000, KEPT = 120, TRAIL = 24, GONE_MS = 700, GAP_MS = 8000;
-const VISITOR = [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, '0')).join('');
+// Boxes over the live camera, tracks, counts, hidden people; behind live_camera.js.
+const TRAIL = 24, GONE_MS = 700, GAP_MS = 8000;
 const COLOURS = ['#2dd4bf', '#fb923c', '#a78bfa', '#facc15', '#60a5fa', '#f472b6', '#4ade80', '#f87171', '#22d3ee', '#c084fc'];
 const colour = (id) => COLOURS[id % COLOURS.length];
-const small = document.createElement('canvas'), ink = small.getContext('2d', {willReadFrequently: true});
 const mosaic = document.createElement('canvas'), mosaicInk = mosaic.getContext('2d');
 
+const widget = {
+  quality: .7,
+  prepare: () => choose($('.model').value),
+  on() { $('send-to').disabled = $('.csv').disabled = false; forget(); },
+  off() { stage.classList.remove('veiled'); $('send-to').disabled = true; pen.clearRect(0, 0, over.width, over.height); element.dataset.running = ''; },
+  frame: (now) => paint(now),
+  send: (jpeg, number) => server.detect_frame({
+    jpeg, visitor: VISITOR, frame: number, model: about.name, size: Number($('.size').value),
+    confidence: Number($('.confidence').value), iou: Number($('.iou').value), classes: wanted, track: $('.track').checked,
+  }),
+  take: (answer, now) => take(answer, now),
+};
+
 // -- the model -------------------------------------------------------------------------------------------------------
-let about = null, wanted = null; // what the server said of the chosen network; class ids that are shown, null: all
+let wanted = null; // class ids that are shown; null: all
 
 async function choose(name) {
   about = null;
@@ -35,7 +42,7 @@ async function choose(name) {
     return line;
   }));
   filtered();
-  say(stream ? 'Looking…' : 'Ready. Start the camera.');
+  ready();
 }
 function filtered() {
   const boxes = [...element.querySelectorAll('.classes input')], on = boxes.filter((b) => b.checked);
@@ -50,124 +57,10 @@ for (const name of ['confidence', 'iou']) $('.' + name).addEventListener('input'
   $(`.${name}-value`).textContent = Number($('.' + name).value).toFixed(2);
 });
 $('.model').addEventListener('change', () => choose($('.model').value));
-$('.mirror').addEventListener('change', () => stage.classList.toggle('mirrored', $('.mirror').checked));
 $('.track').addEventListener('change', forget);
 
-// -- the camera ------------------------------------------------------------------------------------------------------
-let stream = null, facing = 'user', starting = 0;
-function say(text, trouble = false) {
-  if ($('.said').textContent !== text) $('.said').textContent = text; // the same again would be laid out again
-  $('.said').classList.toggle('trouble', trouble);
-}
-
-const CAMERA_TROUBLE = {
-  NotAllowedError: () => window.self !== window.top
-    ? `The camera was refused. This page lies inside another one, which may not allow it: open it at its own address, ${location.origin}${location.pathname}, or allow the camera in the address bar and start again.`
-    : 'The camera was refused. Allow it in the address bar of your browser and start again.',
-  NotFoundError: () => 'No camera was found. Connect one, or use a picture or a video file below.',
-  OverconstrainedError: () => 'This device has no other camera.',
-  NotReadableError: () => 'Another program uses the camera. Close it there and start again.',
-};
-async function start() {
-  if (!navigator.mediaDevices?.getUserMedia) {
-    say('Browsers give the camera to pages over https or on localhost only; this one came over plain http.', true);
-    return;
-  }
-  const mine = ++starting;
-  release();
-  if (!about) choose($('.model').value);
-  say('Waiting for the camera…');
-  let got;
-  try {
-    got = await navigator.mediaDevices.getUserMedia({audio: false, video: {width: {ideal: 640}, height: {ideal: 480}, facingMode: facing}});
-  } catch (error) {
-    if (mine === starting) { off(); say((CAMERA_TROUBLE[error.name] || (() => `The camera did not start (${error.name}).`))(), true); }
-    return;
-  }
-  if (mine !== starting || hidden()) { got.getTracks().forEach((t) => t.stop()); return; }
-  stream = got;
-  stream.getVideoTracks()[0].addEventListener('ended', () => { if (stream === got) stop('The camera was disconnected.', true); });
-  video.srcObject = stream;
-  await video.play().catch(() => {});
-  if (stream !== got) return;
-  stage.classList.add('on'); stage.classList.toggle('mirrored', $('.mirror').checked);
-  $('.start').disabled = true; $('.stop').disabled = $('.snapshot').disabled = $('send-to').disabled = $('.csv').disabled = false;
-  forget(); Object.assign(times, {trips: [], answers: [], frames: []});
-  say(about ? 'Looking…' : 'Loading the network…');
-  stale = true; onFrame(); watch();
-}
-function release() {
-  if (stream) stream.getTracks().forEach((track) => track.stop());
-  stream = null; video.srcObject = null;
-}
-function off() {
-  stage.classList.remove('on', 'veiled');
-  $('.start').disabled = false; $('.stop').disabled = $('.snapshot').disabled = $('send-to').disabled = true;
-  pen.clearRect(0, 0, over.width, over.height);
-}
-function stop(text = 'Camera off.', trouble = false) {
-  starting++;
-  if (!stream && $('.start').disabled === false) return;
-  release(); off(); say(text, trouble);
-  Object.assign(element.dataset, {running: ''});
-}
-const hidden = () => !element.isConnected || document.hidden || !stage.getClientRects().length;
-function watch() { // leaving the tab hides the stage without an event
-  if (!stream) return;
-  if (hidden()) stop('Camera off, because this was out of sight.'); else setTimeout(watch, 250);
-}
-const onHide = () => { if (stream) stop('Camera off, because the page was hidden.'); };
-document.addEventListener('visibilitychange', () => { if (document.hidden) onHide(); });
-window.addEventListener('pagehide', onHide);
-$('.start').addEventListener('click', start);
-$('.stop').addEventListener('click', () => stop());
-$('.turn').addEventListener('click', () => {
-  facing = facing === 'user' ? 'environment' : 'user';
-  $('.mirror').checked = facing === 'user';
-  if (stream) start(); else say(facing === 'user' ? 'Front camera chosen.' : 'Back camera chosen.');
-});
-
-// -- asking ----------------------------------------------------------------------------------------------------------
-const times = {trips: [], answers: [], frames: []};
-let inFlight = 0, sent = 0, shown = 0, answers = 0, notBefore = 0, fresh = false, found = null, modelMs = 0;
-let modest = 0; // until then one request at a time: others wait for the server, too
-
-function onFrame() { // a new picture of the camera is there
-  if (!stream) return;
-  const next = () => {
-    const now = performance.now();
-    fresh = true; keep(times.frames, now); paint(now); readout(now); ask(); onFrame();
-  };
-  if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(next); else setTimeout(next, 33);
-}
-async function ask() {
-  const before = performance.now(), most = before < modest ? 1 : IN_FLIGHT;
-  if (!stream || !about || !fresh || inFlight >= most || before < notBefore || !video.videoWidth) return;
-  fresh = false;
-  const size = Number($('.size').value), scale = Math.min(1, size / Math.max(video.videoWidth, video.videoHeight));
-  small.width = Math.round(video.videoWidth * scale); small.height = Math.round(video.videoHeight * scale);
-  const now = performance.now(), number = ++sent, of = stream, network = about;
-  ink.drawImage(video, 0, 0, small.width, small.height);
-  inFlight++;
-  const answer = await server.detect_frame({
-    jpeg: small.toDataURL('image/jpeg', .7), visitor: VISITOR, frame: number, model: network.name, size,
-    confidence: Number($('.confidence').value), iou: Number($('.iou').value), classes: wanted, track: $('.track').checked,
-  }).catch(() => null);
-  inFlight--;
-  if (stream !== of || about !== network) return;
-  const then = performance.now();
-  if (!answer) { notBefore = then + 1000; say('The server does not answer; trying again.', true); setTimeout(ask, 1000); return; }
-  if (answer.busy) { notBefore = then + BACK_OFF_MS; modest = then + MODEST_MS; setTimeout(ask, BACK_OFF_MS); return; }
-  if (answer.error) { notBefore = then + 1000; say(answer.error, true); setTimeout(ask, 1000); return; }
-  if (answer.late) { ask(); return; }
-  keep(times.trips, then - now); keep(times.answers, then); answers++;
-  modelMs = answer.ms;
-  if (number > shown) { shown = number; take(answer, then); }
-  ask();
-}
-function keep(list, value) { list.push(value); if (list.length > KEPT) list.shift(); }
-
 // -- what was found --------------------------------------------------------------------------------------------------
+let found = null; // the newest answer, and when it came
 const tracks = new Map(), seen = new Map(); // id -> {points, at, kind}; class id -> set of ids
 function forget() { tracks.clear(); seen.clear(); found = null; stale = true; tally(); }
 function take(answer, now) {
@@ -204,26 +97,6 @@ function tally() {
 }
 
 // -- painting --------------------------------------------------------------------------------------------------------
-const median = (list, q) => { const s = [...list].sort((a, b) => a - b); return s[Math.min(s.length - 1, Math.floor(q * s.length))]; };
-const perSecond = (list, now) => { const recent = list.filter((t) => now - t < 2000); return recent.length > 1 ? 1000 * (recent.length - 1) / (recent[recent.length - 1] - recent[0]) : 0; };
-let nextReadout = 0;
-function readout(now) {
-  if (now < nextReadout) return;
-  nextReadout = now + 500;
-  const fps = perSecond(times.frames, now), rate = perSecond(times.answers, now);
-  $('.video-fps').textContent = `${fps.toFixed(0)} fps`;
-  $('.rate').textContent = `${rate.toFixed(1)} / s`;
-  if (!times.trips.length) return;
-  const p50 = median(times.trips, .5), p95 = median(times.trips, .95);
-  $('.trip').textContent = `${p50.toFixed(0)} / ${p95.toFixed(0)} ms`;
-  $('.model-ms').textContent = `${modelMs.toFixed(1)} ms`;
-  Object.assign(element.dataset, {fps: fps.toFixed(1), rate: rate.toFixed(1), p50: p50.toFixed(1), p95: p95.toFixed(1), modelMs: modelMs.toFixed(1), answers});
-}
-function place() { // the video's rectangle inside the stage, in CSS pixels
-  const w = stage.clientWidth, h = stage.clientHeight, scale = Math.min(w / video.videoWidth, h / video.videoHeight) || 0;
-  const vw = video.videoWidth * scale, vh = video.videoHeight * scale;
-  return {left: (w - vw) / 2, top: (h - vh) / 2, width: vw, height: vh, w, h};
-}
 let stale = true; // the boxes on the page are not those to be shown; what hides people follows every frame
 for (const event of ['input', 'change']) element.addEventListener(event, () => { stale = true; });
 new ResizeObserver(() => { stale = true; }).observe(stage);
@@ -276,7 +149,6 @@ function hide(on, [x1, y1, x2, y2], X, Y, flip) { // a mosaic too coarse for a f
 }
 
 // -- taking away -----------------------------------------------------------------------------------------------------
-function save(name, href) { const a = document.createElement('a'); a.download = name; a.href = href; a.click(); }
 function snapshot() { // a canvas; null where people are to be hidden and nobody was looked for yet
   const canvas = document.createElement('canvas'), on = canvas.getContext('2d');
   const [w, h] = [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
@@ -300,8 +172,8 @@ $('.csv').addEventListener('click', () => {
 });
 
 // -- the list of models ----------------------------------------------------------------------------------------------
-$('.model').replaceChildren(...JSON.parse(element.querySelector('.live').dataset.models || '[]').map((m) => {
-  const option = new Option(m.title, m.name); 
+$('.model').replaceChildren(...JSON.parse($('.model').dataset.offered).map((m) => {
+  const option = new Option(m.title, m.name);
   if (m.bundled) option.dataset.bundled = 'yes'; if (m.download) option.dataset.download = 'yes';
   return option;
 }));

@@ -1,0 +1,157 @@
+// The visitor's camera, live: what live_detection.js and live_segmentation.js, each put behind this, have in common. The
+// page shows the camera itself at its own rate; small JPEG frames go to the server, at most IN_FLIGHT at a time and always
+// the newest one. A busy server says so and the page waits a moment: nothing queues up anywhere.
+//
+// What follows sets `about` to what the server said of the network, and defines `widget`:
+//   quality                of the JPEG frames, in [0, 1]
+//   prepare()              asks for the network; sets `about` and calls `ready`, or says what is wrong
+//   send(jpeg, number)     asks about a frame; -> a promise of {busy}, {error}, {late} or {ms, ...}
+//   take(answer, now)      an answer newer than those before it
+//   frame(now)             the camera shows a new picture
+//   on(), off()            the camera was started, stopped
+const $ = (selector) => element.querySelector(selector);
+const stage = $('.stage'), video = $('video'), over = $('.over'), pen = over.getContext('2d');
+const IN_FLIGHT = 2, BACK_OFF_MS = 60, MODEST_MS = 4000, KEPT = 120;
+const VISITOR = [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, '0')).join('');
+const small = document.createElement('canvas'), ink = small.getContext('2d', {willReadFrequently: true});
+let about = null;
+
+function say(text, trouble = false) {
+  if ($('.said').textContent !== text) $('.said').textContent = text; // the same again would be laid out again
+  $('.said').classList.toggle('trouble', trouble);
+}
+function ready() { say(stream ? 'Looking…' : waiting ? 'Waiting for the camera…' : 'Ready. Start the camera.'); }
+
+// -- the camera ------------------------------------------------------------------------------------------------------
+let stream = null, facing = 'user', starting = 0, waiting = false;
+const CAMERA_TROUBLE = {
+  NotAllowedError: () => window.self !== window.top
+    ? `The camera was refused. This page lies inside another one, which may not allow it: open it at its own address, ${location.origin}${location.pathname}, or allow the camera in the address bar and start again.`
+    : 'The camera was refused. Allow it in the address bar of your browser and start again.',
+  NotFoundError: () => 'No camera was found. Connect one, or use a picture or a video file.',
+  OverconstrainedError: () => 'This device has no other camera.',
+  NotReadableError: () => 'Another program uses the camera. Close it there and start again.',
+};
+const mirror = () => stage.classList.toggle('mirrored', $('.mirror').checked);
+async function start() {
+  if (!navigator.mediaDevices?.getUserMedia) {
+    say('Browsers give the camera to pages over https or on localhost only; this one came over plain http.', true);
+    return;
+  }
+  const mine = ++starting;
+  release();
+  waiting = true;
+  if (!about) widget.prepare(); // while the visitor is asked for the camera
+  say('Waiting for the camera…');
+  const got = await navigator.mediaDevices.getUserMedia(
+    {audio: false, video: {width: {ideal: 640}, height: {ideal: 480}, facingMode: facing}}
+  ).catch((error) => {
+    if (mine === starting) { off(); say((CAMERA_TROUBLE[error.name] || (() => `The camera did not start (${error.name}).`))(), true); }
+  });
+  if (mine === starting) waiting = false;
+  if (!got) return;
+  if (mine !== starting || unseen()) { got.getTracks().forEach((track) => track.stop()); return; }
+  stream = got;
+  stream.getVideoTracks()[0].addEventListener('ended', () => { if (stream === got) stop('The camera was disconnected.', true); });
+  video.srcObject = stream;
+  await video.play().catch(() => {});
+  if (stream !== got) return;
+  stage.classList.add('on'); mirror();
+  $('.start').disabled = true; $('.stop').disabled = $('.snapshot').disabled = false;
+  Object.assign(times, {trips: [], answers: [], frames: []});
+  if (about) say('Looking…');
+  else if (!$('.said').classList.contains('trouble')) say('Loading the network…');
+  widget.on(); onFrame(); watch();
+}
+function release() {
+  if (stream) stream.getTracks().forEach((track) => track.stop());
+  stream = null; video.srcObject = null;
+}
+function off() {
+  waiting = false;
+  stage.classList.remove('on');
+  $('.start').disabled = false; $('.stop').disabled = $('.snapshot').disabled = true;
+  widget.off();
+}
+function stop(text = 'Camera off.', trouble = false) {
+  starting++;
+  if (!stream && !$('.start').disabled) return;
+  release(); off(); say(text, trouble);
+}
+const unseen = () => !element.isConnected || document.hidden || !stage.getClientRects().length;
+function watch() { // leaving the tab hides the stage without an event
+  if (!stream) return;
+  if (unseen()) stop('Camera off, because this was out of sight.'); else setTimeout(watch, 250);
+}
+const onHide = () => { if (stream) stop('Camera off, because the page was hidden.'); };
+document.addEventListener('visibilitychange', () => { if (document.hidden) onHide(); });
+window.addEventListener('pagehide', onHide);
+$('.start').addEventListener('click', start);
+$('.stop').addEventListener('click', () => stop());
+$('.mirror').addEventListener('change', mirror);
+$('.turn').addEventListener('click', () => {
+  facing = facing === 'user' ? 'environment' : 'user';
+  $('.mirror').checked = facing === 'user';
+  if (stream) start(); else say(facing === 'user' ? 'Front camera chosen.' : 'Back camera chosen.');
+});
+
+// -- asking ----------------------------------------------------------------------------------------------------------
+const times = {trips: [], answers: [], frames: []}; // ms, and when
+let inFlight = 0, sent = 0, newest = 0, answers = 0, notBefore = 0, fresh = false, modelMs = 0;
+let modest = 0; // until then one request at a time: others wait for the server, too
+function keep(list, value) { list.push(value); if (list.length > KEPT) list.shift(); }
+
+function onFrame() { // a new picture of the camera is there
+  if (!stream) return;
+  const next = () => {
+    const now = performance.now();
+    fresh = true; keep(times.frames, now); widget.frame(now); readout(now); ask(); onFrame();
+  };
+  if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(next); else setTimeout(next, 33);
+}
+async function ask() {
+  const asked = performance.now(), most = asked < modest ? 1 : IN_FLIGHT;
+  if (!stream || !about || !fresh || inFlight >= most || asked < notBefore || !video.videoWidth) return;
+  fresh = false;
+  const scale = Math.min(1, Number($('.size').value) / Math.max(video.videoWidth, video.videoHeight));
+  small.width = Math.round(video.videoWidth * scale); small.height = Math.round(video.videoHeight * scale);
+  const number = ++sent, of = stream, network = about;
+  ink.drawImage(video, 0, 0, small.width, small.height);
+  inFlight++;
+  const answer = await widget.send(small.toDataURL('image/jpeg', widget.quality), number).catch(() => null);
+  inFlight--;
+  if (stream !== of || about !== network) return;
+  const now = performance.now();
+  const later = (ms) => { notBefore = now + ms; setTimeout(ask, ms); };
+  if (!answer) { later(1000); say('The server does not answer; trying again.', true); return; }
+  if (answer.busy) { later(BACK_OFF_MS); modest = now + MODEST_MS; return; }
+  if (answer.error) { later(1000); say(answer.error, true); return; }
+  if (answer.late) { ask(); return; }
+  keep(times.trips, now - asked); keep(times.answers, now); answers++;
+  modelMs = answer.ms;
+  if (number > newest) { newest = number; widget.take(answer, now); }
+  ask();
+}
+
+// -- how fast --------------------------------------------------------------------------------------------------------
+const quantile = (list, q) => { const s = [...list].sort((a, b) => a - b); return s[Math.min(s.length - 1, Math.floor(q * s.length))]; };
+const perSecond = (list, now) => { const recent = list.filter((t) => now - t < 2000); return recent.length > 1 ? 1000 * (recent.length - 1) / (recent[recent.length - 1] - recent[0]) : 0; };
+let nextReadout = 0;
+function readout(now) {
+  if (now < nextReadout) return;
+  nextReadout = now + 500;
+  const fps = perSecond(times.frames, now), rate = perSecond(times.answers, now);
+  $('.video-fps').textContent = `${fps.toFixed(0)} fps`;
+  $('.rate').textContent = `${rate.toFixed(1)} / s`;
+  if (!times.trips.length) return;
+  const p50 = quantile(times.trips, .5), p95 = quantile(times.trips, .95);
+  $('.trip').textContent = `${p50.toFixed(0)} / ${p95.toFixed(0)} ms`;
+  $('.model-ms').textContent = `${modelMs.toFixed(1)} ms`;
+  Object.assign(element.dataset, {fps: fps.toFixed(1), rate: rate.toFixed(1), p50: p50.toFixed(1), p95: p95.toFixed(1), modelMs: modelMs.toFixed(1), answers});
+}
+function place() { // the video's rectangle inside the stage, in CSS pixels
+  const w = stage.clientWidth, h = stage.clientHeight, scale = Math.min(w / video.videoWidth, h / video.videoHeight) || 0;
+  const vw = video.videoWidth * scale, vh = video.videoHeight * scale;
+  return {left: (w - vw) / 2, top: (h - vh) / 2, width: vw, height: vh, w, h};
+}
+function save(name, href) { const a = document.createElement('a'); a.download = name; a.href = href; a.click(); }
