@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from train import loop, photos
+from train import loop, options, photos
 from train.data import Shuffled
 from train.loop import Fit, Recipe, fit
 
@@ -218,12 +218,12 @@ def test_where_it_ran_is_kept(tmp_path: Path) -> None:
 
 def test_budget_is_said_on_the_card() -> None:
     parser = argparse.ArgumentParser()
-    loop.add_budget(parser)
-    assert loop.budget(parser.parse_args([])) == {}
-    given = loop.budget(parser.parse_args(["--minutes", "2.25", "--batch", "128"]))
+    options.add_budget(parser)
+    assert options.budget(parser.parse_args([])) == {}
+    given = options.budget(parser.parse_args(["--minutes", "2.25", "--batch", "128"]))
     usual = replace(photos.PLANS["imagenet"])
-    assert loop.budget_options(replace(usual, **given), usual) == " --minutes 2.25 --batch 128"
-    assert loop.budget_options(usual, usual) == ""
+    assert options.budget_options(replace(usual, **given), usual) == " --minutes 2.25 --batch 128"
+    assert options.budget_options(usual, usual) == ""
 
 
 # -- curve, averages, schedule ---------------------------------------------------------------------------------------

@@ -47,8 +47,8 @@ def test_module_and_its_options_exist(command: str) -> None:
         pytest.skip(f"{module} is a package's own")
     assert path.is_file()
     source = path.read_text(encoding="utf-8")
-    if "add_budget(parser)" in source:  # options that several trainings share
-        source += (ROOT / "train" / "loop.py").read_text(encoding="utf-8")
+    if "options.training(" in source:  # options that the trainings share
+        source += (ROOT / "train" / "options.py").read_text(encoding="utf-8")
     for option in re.findall(r"--[a-z-]+", options):
         assert f'"{option}"' in source, f"{module} has no {option}"
 

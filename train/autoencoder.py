@@ -6,7 +6,6 @@
 Measured beside a median and a Gaussian filter, each with the size that suits the noise best.
 """
 
-import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from tasks import weights
 from tasks.digit_autoencoder import DigitAutoencoder, add_noise
 from tasks.networks.autoencoder import DigitAutoencoderNet
-from train import data, digits, report
+from train import data, digits, options, report
 from train.loop import Fit, Recipe, fit
 
 EPOCHS, BATCH = 8, 128
@@ -142,17 +141,9 @@ def ship(done: Fit, pictures: data.ImageSet, test: data.ImageSet, seed: int, out
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder that holds MNIST/raw")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in runs/")
-    parser.add_argument("--smoke", action="store_true", help="a few seconds on made-up digits; needs --out")
-    parser.add_argument("--out", type=Path, default=weights.FOLDER, help="where weights and card go")
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
-    args = parser.parse_args(arguments)
+    parser = options.training(__doc__, "MNIST/raw", ship=False)
+    args = options.parse(parser, arguments)
     if args.smoke:
-        if args.out == weights.FOLDER:
-            parser.error("--smoke would overwrite the real weights: give --out")
         pictures, test = digits.synthetic(400), digits.synthetic(40, seed=1)
         done = train(pictures, args.seed, args.out / "autoencoder-smoke", args.resume, epochs=20)
         print(ship(done, pictures, test, args.seed, args.out / "weights").headline)

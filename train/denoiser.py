@@ -13,7 +13,6 @@ measured on Set5; brightness is the grey network's work, so that one comes first
 machine and score: on the card (weights/README.md).
 """
 
-import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,8 +27,8 @@ from tasks import weights
 from tasks.denoising import OPPONENT_GAIN, Denoiser
 from tasks.networks.denoiser_unet import DenoiserUNet
 from tasks.quality import psnr, ssim
-from train import data, report, restoration
-from train.loop import Fit, Progress, Recipe, add_budget, budget, budget_options, fit
+from train import options, report, restoration
+from train.loop import Fit, Progress, Recipe, fit
 
 MEASURED = (15, 25, 50)  # grey levels
 SHARE = {1: 0.15, 3: 0.3}  # of the crops that come from `photos`, by channels
@@ -251,8 +250,8 @@ def ship(
         said = f"{test_name}, {how}; the grey network on brightness and two colour differences"
         metrics.append(weights.Metric("PSNR at sigma 25, grey network", round(grey, 4), "dB", "test", len(test), said))
     steps = "" if plan.minutes else f" --steps {plan.steps}"
-    options = f"{' --colour' if plan.channels == 3 else ''}{' --again' if plan.again else ''}"
-    command = f"python -m train.denoiser{options}{budget_options(plan, Plan())}{steps} --ship"
+    given = f"{' --colour' if plan.channels == 3 else ''}{' --again' if plan.again else ''}"
+    command = f"python -m train.denoiser{given}{options.budget_options(plan, Plan())}{steps} --ship"
     training = report.about_training(command, seed, done.minutes, done.where)
     card = weights.Card(
         name=name_of(plan),
@@ -283,23 +282,14 @@ def ship(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder with restoration/, coco128/")
-    parser.add_argument("--seed", type=int, default=0)
+    parser = options.training(__doc__, "restoration/ and coco128/")
     parser.add_argument("--steps", type=int, default=Plan.steps, help="of 16 crops of 64 px, or as many pixels")
     parser.add_argument("--colour", action="store_true", help="the network for colour pictures")
     parser.add_argument("--again", action="store_true", help="a further cycle from the shipped weights")
-    add_budget(parser)
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    parser.add_argument("--ship", action="store_true", help="after the training: measure, write weights and card")
+    options.add_budget(parser)
     parser.add_argument("--eightfold", action="store_true", help="--ship measures the self-ensemble, too")
-    parser.add_argument("--smoke", action="store_true", help="made-up pictures, under a minute; needs --out")
-    parser.add_argument("--out", type=Path, default=weights.FOLDER, help="where weights and card go")
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
-    args = parser.parse_args(arguments)
+    args = options.parse(parser, arguments)
     if args.smoke:
-        if args.out == weights.FOLDER:
-            parser.error("--smoke would overwrite the real weights: give --out")
         pictures, test = restoration.made_up(24), restoration.made_up(2, seed=1)
         plan = replace(SMOKE, channels=3 if args.colour else 1)
         if args.colour:
@@ -309,7 +299,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(card.headline)
         return
     plan = replace(Plan(), steps=args.steps, channels=3 if args.colour else 1,
-                   **{**(AGAIN if args.again else {}), **budget(args)})  # fmt: skip
+                   **{**(AGAIN if args.again else {}), **options.budget(args)})  # fmt: skip
     if args.colour:
         pictures, photos = restoration.reduced_photos(args.data, True), restoration.reduced_streets(args.data)
         n_fit = f"{len(pictures) - restoration.HELD_OUT} photos of COCO128, {len(photos)} streets of CamVid, reduced"

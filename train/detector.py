@@ -6,7 +6,6 @@ python -m train.detector --init yolo11n.pt --data-yaml data.yaml    fine-tune on
 python -m train.detector --smoke             all of the training in under a minute
 """
 
-import argparse
 import io
 import os
 import tempfile
@@ -21,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from tasks import weights
-from train import data, detector_measures, report
+from train import data, detector_measures, options, report
 from train.loop import Fit, Recipe, fit
 from train.scenes import DIGIT_FREE, Scene, scene
 
@@ -247,13 +246,8 @@ def made_up(n: int, seed: int) -> data.ImageSet:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder with MNIST")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser = options.training(__doc__, "MNIST", folders=False)
     parser.add_argument("--steps", type=int, default=STEPS, help=f"optimiser steps of {BATCH} scenes")
-    parser.add_argument("--ship", action="store_true", help="after the training: measure, write weights and card")
-    parser.add_argument("--smoke", action="store_true", help="made-up digits, under a minute")
     parser.add_argument("--out", type=Path, help="where --smoke writes; default: a temporary folder")
     parser.add_argument("--init", help="fine-tune these YOLO weights (a path, or a name that ultralytics downloads)")
     parser.add_argument("--data-yaml", type=Path, help="the data set to fine-tune on, in YOLO's format")

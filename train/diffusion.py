@@ -12,7 +12,6 @@ al. 2023, arXiv 2303.09556); a tenth of the labels is dropped for classifier-fre
 is measured: train/diffusion_ship.py.
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,9 +24,9 @@ from torch import Tensor, nn
 from tasks import weights
 from tasks.diffusion import T, alpha_bars
 from tasks.networks.diffusion_unet import DiffusionUNet
-from train import data, digits, report
+from train import data, digits, options, report
 from train.generator_measures import Judge
-from train.loop import Fit, Recipe, add_budget, budget, fit
+from train.loop import Fit, Recipe, fit
 
 HELD_OUT = 2000  # training pictures kept for the curve
 NO_LABEL = 0.1  # share of the labels that are dropped
@@ -167,24 +166,15 @@ def train(
 def main(arguments: Sequence[str] | None = None) -> None:
     from train import diffusion_ship
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options.training(__doc__, "the data sets")
     parser.add_argument("--data-set", choices=("mnist", "cifar10"), default="mnist")
-    parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder with the data sets")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=float, help="instead of the plan's")
-    add_budget(parser)
+    options.add_budget(parser)
     parser.add_argument("--again", action="store_true", help="a further cycle from the shipped weights")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    parser.add_argument("--ship", action="store_true", help="after the training: measure, write weights and card")
     parser.add_argument("--measure", action="store_true", help="no training: measure what is shipped, write its card")
     parser.add_argument("--only-table", action="store_true", help="with --measure: only the table of samplers")
-    parser.add_argument("--smoke", action="store_true", help="made-up pictures, under a minute; needs --out")
-    parser.add_argument("--out", type=Path, default=weights.FOLDER, help="where weights and card go")
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
-    args = parser.parse_args(arguments)
+    args = options.parse(parser, arguments)
     if args.smoke:
-        if args.out == weights.FOLDER:
-            parser.error("--smoke would overwrite the real weights: give --out")
         pictures, test = digits.synthetic(200), digits.synthetic(100, seed=1)
         done = train(PLANS["smoke"], pictures, args.seed, args.out / "diffusion-smoke", args.resume)
         judge = diffusion_ship.untrained_judge(pictures, test)
@@ -196,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         plan = replace(plan, **AGAIN)
     if args.epochs:
         plan = replace(plan, epochs=args.epochs)
-    plan = replace(plan, **budget(args))
+    plan = replace(plan, **options.budget(args))
     read = data.mnist if name == "mnist" else data.cifar10
     pictures = read(args.data, train=True)
     if args.measure:

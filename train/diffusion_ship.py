@@ -20,10 +20,10 @@ from tasks.classification import DigitClassifier
 from tasks.diffusion import SAMPLERS, DiffusionGenerator
 from tasks.networks.diffusion_unet import DiffusionUNet
 from tasks.networks.digit_cnn import TextbookCNN
-from train import data, digits, report
+from train import data, digits, options, report
 from train.diffusion import PLANS, Plan
 from train.generator_measures import Features, Judge, Quality
-from train.loop import Fit, budget_options
+from train.loop import Fit
 
 STEPS_REPORTED = {"mnist": (5, 10, 20, 50, 100, 1000), "cifar10": (5, 10, 20)}
 IN_TABLE = {10: 500, 20: 100, 50: 20, 100: 10, 1000: 4}  # steps up to -> pictures: hours otherwise
@@ -90,7 +90,7 @@ def shipped(
     held_out = min(2000, len(pictures) // 5)
     network = as_stored(done.network, plan.config)
     command = f"python -m train.diffusion --data-set {name}{' --again' if plan.again else ''}"
-    command += budget_options(plan, PLANS[name])
+    command += options.budget_options(plan, PLANS[name])
     if not plan.again and plan.minutes is None and plan.epochs != PLANS[name].epochs:
         command += f" --epochs {plan.epochs:g}"
     training = report.about_training(command, seed, done.minutes, done.where, done.pictures)

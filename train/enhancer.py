@@ -9,7 +9,6 @@ Zhang et al. 2017 (arXiv 1608.03981). The denoiser's architecture and, where the
 It gets the picture enlarged by bicubic interpolation, or with JPEG's damage, and four maps that say which task it is.
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -26,8 +25,8 @@ from tasks import weights
 from tasks.denoising import SCALES, TASKS, Enhancer, enlarged
 from tasks.networks.denoiser_unet import DenoiserUNet
 from tasks.quality import psnr, ssim
-from train import data, report, restoration
-from train.loop import Fit, Progress, Recipe, add_budget, budget, budget_options, fit
+from train import options, report, restoration
+from train.loop import Fit, Progress, Recipe, fit
 
 MARGIN = 12  # px around a crop that are damaged with it and cut off: no effects of the crop's edges are learnt
 QUALITIES = (5, 60)  # of JPEG; the lower half of the scale shows
@@ -236,9 +235,9 @@ def ship(
         if plan.again or plan.new or not begin_with_denoiser(make_network(plan))
         else " and the denoiser's weights to begin with"
     )
-    options = f"{' --again' if plan.again else ''}{' --new' if plan.new else ''}{budget_options(plan, Plan())}"
+    given = f"{' --again' if plan.again else ''}{' --new' if plan.new else ''}{options.budget_options(plan, Plan())}"
     steps = "" if plan.minutes else f" --steps {plan.steps}"
-    command = f"python -m train.enhancer{options}{steps} --ship"
+    command = f"python -m train.enhancer{given}{steps} --ship"
     training = report.about_training(command, seed, done.minutes, done.where)
     card = weights.Card(
         name="enhancer",
@@ -267,27 +266,18 @@ def ship(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder with restoration/, coco128/")
-    parser.add_argument("--seed", type=int, default=0)
+    parser = options.training(__doc__, "restoration/ and coco128/")
     parser.add_argument("--steps", type=int, default=Plan.steps, help="of 16 crops of 72 px, or as many pixels")
     parser.add_argument("--again", action="store_true", help="a further cycle from the shipped weights")
     parser.add_argument("--new", action="store_true", help="random weights to begin with, not the denoiser's")
-    add_budget(parser)
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    parser.add_argument("--ship", action="store_true", help="after the training: measure, write weights and card")
-    parser.add_argument("--smoke", action="store_true", help="made-up pictures, under a minute; needs --out")
-    parser.add_argument("--out", type=Path, default=weights.FOLDER, help="where weights and card go")
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
-    args = parser.parse_args(arguments)
+    options.add_budget(parser)
+    args = options.parse(parser, arguments)
     if args.smoke:
-        if args.out == weights.FOLDER:
-            parser.error("--smoke would overwrite the real weights: give --out")
         pictures, test = restoration.made_up(24), restoration.made_up(2, seed=1)
         done = train(SMOKE, pictures, [], args.seed, args.out / "enhancer-smoke", args.resume)
         print(ship(done, SMOKE, "made-up pictures", test, test, args.seed, args.out / "weights").headline)
         return
-    plan = replace(Plan(), steps=args.steps, new=args.new, **{**(AGAIN if args.again else {}), **budget(args)})
+    plan = replace(Plan(), steps=args.steps, new=args.new, **{**(AGAIN if args.again else {}), **options.budget(args)})
     pictures = restoration.pictures(args.data, "Train400")
     photos = restoration.reduced_photos(args.data)
     run = args.runs / f"enhancer{'-again' if args.again else ''}"

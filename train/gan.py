@@ -11,7 +11,6 @@ moving average of the generator. The shipped run has those that brought made dig
 is a run meant to go wrong, for the tab to show.
 """
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,9 +22,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tasks import weights
 from tasks.networks.dcgan import DCGAN
-from train import data, digits
+from train import data, digits, options
 from train.diffusion_ship import untrained_judge
 from train.generator_measures import Judge
 from train.loop import Fit, Recipe, fit
@@ -243,19 +241,10 @@ def pair_of(done: Fit) -> DCGAN:
 def main(arguments: Sequence[str] | None = None) -> None:
     from train import gan_cards
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder that holds MNIST/raw")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoints")
-    parser.add_argument("--ship", action="store_true", help="after the training: measure, write weights and cards")
-    parser.add_argument("--smoke", action="store_true", help="made-up pictures, under a minute; needs --out")
-    parser.add_argument("--out", type=Path, default=weights.FOLDER, help="where weights and cards go")
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
-    args = parser.parse_args(arguments)
+    parser = options.training(__doc__, "MNIST/raw")
+    args = options.parse(parser, arguments)
     none, ours, collapse, n_measured = NONE, OURS, COLLAPSE, 10_000
     if args.smoke:
-        if args.out == weights.FOLDER:
-            parser.error("--smoke would overwrite the real weights: give --out")
         pictures, test = digits.synthetic(200), digits.synthetic(100, seed=1)
         judge, test_judge = untrained_judge(*split(pictures)), untrained_judge(pictures, test)
         tiny: dict[str, Any] = {"steps": 4, "batch": 20, "widths": (8, 8, 8), "d_widths": (8, 8, 8), "look_every": 2}

@@ -6,7 +6,6 @@ its moving average, the optimiser and the step. `runs/<name>/` (ignored by git) 
 curves; `accelerate launch -m train.<name>` runs the same loop on several processes or GPUs.
 """
 
-import argparse
 import copy
 import math
 import os
@@ -281,26 +280,3 @@ class _MovingAverage:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.n = state["n"]
         self.module.load_state_dict(state["module"])
-
-
-def add_budget(parser: argparse.ArgumentParser) -> None:
-    """The options of `budget`: a training's cost, for machines that are faster or slower than ours."""
-    parser.add_argument("--minutes", type=float, help="for so long, instead of a number of steps")
-    parser.add_argument("--batch", type=int, help="pictures a step")
-    parser.add_argument("--lr", type=float, help="peak learning rate")
-    parser.add_argument("--ema", type=float, help="decay of the moving average of the weights")
-
-
-def budget(args: argparse.Namespace) -> dict[str, Any]:
-    """What was given of "minutes", "batch", "lr" and "ema"."""
-    given = {name: getattr(args, name) for name in ("minutes", "batch", "lr", "ema")}
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def budget_options(plan: Any, usual: Any) -> str:
-    """The options that make `usual` to `plan`, " --minutes 9 --batch 512", for the command on a card."""
-    return "".join(
-        f" --{name} {getattr(plan, name):g}"
-        for name in ("minutes", "batch", "lr", "ema")
-        if getattr(plan, name) != getattr(usual, name)
-    )

@@ -7,7 +7,6 @@ python -m train.photos --again           a further cycle from the shipped weight
 python -m train.photos --smoke           all three on made-up pictures in under a minute
 """
 
-import argparse
 import math
 import shutil
 import tempfile
@@ -26,8 +25,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from tasks import weights
 from tasks.classification import enlarge_and_normalise, normalise
 from tasks.networks.efficientnet_lite0 import STAGES, EfficientNetLite0
-from train import data
-from train.loop import Fit, Progress, Recipe, add_budget, budget, fit
+from train import data, options
+from train.loop import Fit, Progress, Recipe, fit
 
 HELD_OUT = 2000  # training photos kept for validation
 SIZE = 160  # px to which the 32 px photos are enlarged in use and in the last part of the training
@@ -240,16 +239,11 @@ def smoke(out: Path, seed: int, resume: bool) -> weights.Card:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder with CIFAR-10")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser = options.training(__doc__, "CIFAR-10", folders=False)
     parser.add_argument("--from-scratch", action="store_true", help="start from random weights")
     parser.add_argument("--again", action="store_true", help="a further cycle from the shipped weights")
-    parser.add_argument("--ship", action="store_true", help="after the trainings: measure, write weights and card")
-    parser.add_argument("--smoke", action="store_true", help="made-up pictures, under a minute")
     parser.add_argument("--out", type=Path, help="where --smoke writes; default: a temporary folder")
-    add_budget(parser)
+    options.add_budget(parser)
     args = parser.parse_args(arguments)
     from train.photos_ship import ship  # which imports this file, too
 
@@ -261,7 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--again begins with the shipped weights, --from-scratch with random ones: give one of them")
     photos = data.cifar10(args.data, train=True)
     before = card_before_again(Path("runs") / "photos-imagenet-again") if args.again else None
-    more = {**(AGAIN if args.again else {}), **budget(args)}
+    more = {**(AGAIN if args.again else {}), **options.budget(args)}
 
     def run(start: str, resume: bool) -> Fit:
         folder = Path("runs") / f"photos-{start}{'-again' if args.again else ''}"

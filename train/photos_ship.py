@@ -12,8 +12,8 @@ from torch import nn
 from tasks import weights
 from tasks.classification import LITE0_MEAN, LITE0_STD, PhotoClassifier
 from tasks.networks.efficientnet_lite0 import EfficientNetLite0
-from train import data, report
-from train.loop import Fit, budget_options
+from train import data, options, report
+from train.loop import Fit
 from train.photos import AGAIN, PLANS, Plan, split, unfold
 
 
@@ -77,7 +77,7 @@ def ship(
     predictions = probabilities.argmax(1)
     matrix = report.confusion(test.labels, predictions, len(data.CIFAR10_CLASSES))
     usual = replace(PLANS["imagenet"], **(AGAIN if plan.again else {}))
-    command = f"python -m train.photos{' --again' if plan.again else ''}{budget_options(plan, usual)}"
+    command = f"python -m train.photos{' --again' if plan.again else ''}{options.budget_options(plan, usual)}"
     training = report.about_training(command, seed, ours.minutes, ours.where)
     n, how = len(test), f"central square as 32 x 32 px, enlarged to {size} px, also mirrored; fp16 weights"
 

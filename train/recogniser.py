@@ -5,13 +5,12 @@
 It trains no generator and judges no label, so what it sees is nobody's aim. Two minutes of two cores.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from tasks import weights
 from tasks.classification import DigitClassifier
-from train import data, digits, report
+from train import data, digits, options, report
 from train.digit_measures import test_accuracy
 
 
@@ -47,21 +46,13 @@ def ship(train_set: data.ImageSet, test: data.ImageSet, seed: int, runs: Path, r
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder that holds MNIST/raw")
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in runs/")
-    parser.add_argument("--out", type=Path, default=weights.FOLDER, help="where weights and card go")
-    parser.add_argument("--runs", type=Path, default=Path("runs") / "recogniser")
-    parser.add_argument("--smoke", action="store_true", help="a few seconds on made-up pictures; needs --out")
-    args = parser.parse_args(arguments)
-    if args.smoke and args.out == weights.FOLDER:
-        parser.error("--smoke would overwrite the real weights: give --out")
+    parser = options.training(__doc__, "MNIST/raw", seed=7, ship=False)
+    args = options.parse(parser, arguments)
     if args.smoke:
         train_set, test = digits.synthetic(1200), digits.synthetic(200, seed=1)
     else:
         train_set, test = data.mnist(args.data, train=True), data.mnist(args.data, train=False)
-    print(ship(train_set, test, args.seed, args.runs, args.resume, args.out).headline)
+    print(ship(train_set, test, args.seed, args.runs / "recogniser", args.resume, args.out).headline)
 
 
 if __name__ == "__main__":

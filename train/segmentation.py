@@ -11,7 +11,6 @@ Cross-entropy, rare classes weighing more, plus Lovasz-softmax; AdamW, one cycle
 train/road_scenes.py.
 """
 
-import argparse
 import math
 import tempfile
 from collections.abc import Sequence
@@ -31,8 +30,8 @@ from tasks.networks.efficientnet_lite0 import EfficientNetLite0
 from tasks.networks.unet import UNet
 from tasks.networks.unet_lite0 import UNetLite0
 from tasks.segmentation import STRIDE
-from train import data, photos, report
-from train.loop import Fit, Recipe, add_budget, budget, fit
+from train import data, options, photos, report
+from train.loop import Fit, Recipe, fit
 from train.road_scenes import DATA_SETS, VOID, Scenes, write_pairs
 from train.segmentation_augment import crop, paste, relight
 from train.segmentation_measures import class_weights, confusion, lovasz_softmax, mean_iou
@@ -245,17 +244,12 @@ def smoke(out: Path, arch: str, seed: int, resume: bool) -> weights.Card:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options.training(__doc__, "the data set", folders=False)
     parser.add_argument("--arch", choices=list(PLANS), default="unet-lite0")
     parser.add_argument("--data-set", choices=list(DATA_SETS), default="camvid")
-    parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder with the data set")
     parser.add_argument("--epochs", type=float, help="default: the shipped weights'")
     parser.add_argument("--again", action="store_true", help="a further cycle from the shipped weights")
-    add_budget(parser)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    parser.add_argument("--ship", action="store_true", help="after the training: measure, write weights and card")
-    parser.add_argument("--smoke", action="store_true", help="made-up pictures, under a minute")
+    options.add_budget(parser)
     parser.add_argument("--out", type=Path, help="where --smoke, and --ship of other data sets, write")
     args = parser.parse_args(arguments)
     if args.smoke:
@@ -266,7 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--again goes on from the shipped weights: unet-lite0 on camvid")
     plan = replace(PLANS[args.arch], **(AGAIN if args.again else {}))  # type: ignore[arg-type]
     plan = plan if args.epochs is None else replace(plan, epochs=args.epochs)
-    plan = replace(plan, **budget(args))
+    plan = replace(plan, **options.budget(args))
     scenes, val = (DATA_SETS[args.data_set](args.data, split) for split in ("train", "val"))
     run = Path("runs") / f"segmentation-{args.arch}-{args.data_set}{'-again' if args.again else ''}"
     before = report.before_again(run, "segmentation") if plan.again else None

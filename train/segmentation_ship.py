@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from tasks import weights
 from tasks.segmentation import THREE_SIZES, Segmenter
-from train import report
-from train.loop import Fit, budget_options
+from train import options, report
+from train.loop import Fit
 from train.road_scenes import Scenes
 from train.segmentation import PLANS, Plan
 from train.segmentation_measures import confusion, iou, mean_iou
@@ -75,7 +75,7 @@ def ship(
 
     picture = val.read(0)[0]
     command = f"python -m train.segmentation{'' if arch == 'unet-lite0' else ' --arch ' + arch}"
-    command += budget_options(plan, PLANS[arch])
+    command += options.budget_options(plan, PLANS[arch])
     training = report.about_training(command, seed, done.minutes, done.where)
     if before is not None:
         training = report.again(before, training | {"command": f"{command} --again"})

@@ -8,7 +8,6 @@ The loss is the negative evidence lower bound: how badly a digit is drawn again 
 (binary cross-entropy over 784 px), and how far these places are from a standard normal (KL divergence).
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from tasks import weights
 from tasks.networks.vae import ConditionalVAE
 from tasks.vae import VaeGenerator
-from train import data, digits, report
+from train import data, digits, options, report
 from train.diffusion_ship import untrained_judge
 from train.evaluate import figures, make, one_step
 from train.generator_measures import Judge
@@ -135,18 +134,9 @@ def ship(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=data.default_data_dir(), help="folder that holds MNIST/raw")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    parser.add_argument("--ship", action="store_true", help="after the training: measure, write weights and card")
-    parser.add_argument("--smoke", action="store_true", help="made-up pictures, under a minute; needs --out")
-    parser.add_argument("--out", type=Path, default=weights.FOLDER, help="where weights and card go")
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
-    args = parser.parse_args(arguments)
+    parser = options.training(__doc__, "MNIST/raw")
+    args = options.parse(parser, arguments)
     if args.smoke:
-        if args.out == weights.FOLDER:
-            parser.error("--smoke would overwrite the real weights: give --out")
         pictures, test = digits.synthetic(200), digits.synthetic(100, seed=1)
         done = train(SMOKE, pictures, args.seed, args.out / "vae-smoke", args.resume)
         judge = untrained_judge(pictures, test)
