@@ -4,45 +4,28 @@ A generator, so that whoever shows it can stop it between two frames and keep wh
 """
 
 import csv
-import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks import annotate
 from tasks.detection import TRACKING_FLOOR, Detections, Detector, Tracker
 from tasks.video import VideoWriter, open_video
+from tasks.video_progress import Turn, VideoProgress, bin_of
 
 COLUMNS = ("seconds", "frame", "class", "track", "confidence", "left", "top", "right", "bottom")
-BIN_S = 0.25  # of the counts over time
-
-Turn = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass
-class Progress:
-    """How far it is, after each frame; `video` is there once the last one has come."""
+class Progress(VideoProgress):
+    """What was found so far."""
 
-    frames: int = 0
-    expected: int | None = None  # frames in all, where the file tells
-    began: float = field(default_factory=time.monotonic)
     counts: dict[str, list[tuple[float, int]]] = field(default_factory=dict)  # class -> (second, most at once) per bin
     unique: dict[str, set[int]] = field(default_factory=dict)  # class -> track numbers
-    note: str = ""  # what the reader should know of the file: that it was cut, or is longer
-    video: Path | None = None
-    table: Path | None = None
-
-    @property
-    def seconds_left(self) -> float | None:
-        """At the speed so far; None until that is known."""
-        if not self.expected or self.frames < 3:
-            return None
-        return (time.monotonic() - self.began) / self.frames * max(0, self.expected - self.frames)
 
     def add(self, second: float, found: Detections) -> None:
         """Count what one frame shows."""
-        bin_start = round(second // BIN_S * BIN_S, 3)
+        bin_start = bin_of(second)
         for kind in found.counts().keys() | self.counts.keys():
             n, series = found.counts().get(kind, 0), self.counts.setdefault(kind, [])
             if series and series[-1][0] == bin_start:

@@ -4,9 +4,7 @@ A generator, so that whoever shows it can stop it between two frames and keep wh
 """
 
 import csv
-import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,35 +12,20 @@ import numpy as np
 
 from tasks.segmentation import Segmenter
 from tasks.video import VideoWriter, open_video
+from tasks.video_progress import Turn, VideoProgress, bin_of
 
-BIN_S = 0.25  # of the shares over time
 LONGEST = 480  # px of the longer side that the network looks at: the scale it learnt, and twice as fast as 640
-
-Turn = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass
-class Progress:
-    """How far it is, after each frame; `video` and `table` are there once the last one has come."""
+class Progress(VideoProgress):
+    """What was seen so far."""
 
-    frames: int = 0
-    expected: int | None = None  # frames in all, where the file tells
-    began: float = field(default_factory=time.monotonic)
     shares: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # class -> (second, share), one a bin
-    note: str = ""  # what the reader should know of the file: that it was cut, or is longer
-    video: Path | None = None
-    table: Path | None = None
-
-    @property
-    def seconds_left(self) -> float | None:
-        """At the speed so far; None until that is known."""
-        if not self.expected or self.frames < 3:
-            return None
-        return (time.monotonic() - self.began) / self.frames * max(0, self.expected - self.frames)
 
     def add(self, second: float, shares: dict[str, float]) -> None:
         """The shares of a frame, if it is the first one of its bin."""
-        start = round(second // BIN_S * BIN_S, 3)
+        start = bin_of(second)
         for name, share in shares.items():
             series = self.shares.setdefault(name, [])
             if not series or series[-1][0] != start:

@@ -13,9 +13,8 @@ from uuid import uuid4
 
 import gradio as gr
 
-from tasks import compute
 from tasks.images import ImageError
-from tasks.tabs import detection_samples, detectors
+from tasks.tabs import detection_samples, detectors, video_progress
 from tasks.tabs.detection_pictures import settings_row
 from tasks.tabs.errors import answering, answering_steps, sentence
 
@@ -135,12 +134,7 @@ def colours_of(progress: "Progress", class_names: Sequence[str]) -> dict[str, st
 def progress_html(progress: "Progress", colours: Mapping[str, str] = MappingProxyType({})) -> str:
     """A bar with the time left; once done what was counted, with the colours that the plot has."""
     if progress.table is None:
-        share = min(1.0, progress.frames / progress.expected) if progress.expected else None
-        left = progress.seconds_left
-        text = f"frame {progress.frames}" + (f" of {progress.expected}" if progress.expected else "")
-        text += f", about {left:.0f} s left" if left is not None else ""
-        value = f" value='{share:.3f}'" if share is not None else ""
-        return f"<div class='lab-card'><progress max='1'{value} aria-label='Progress'></progress><p>{text}</p></div>"
+        return video_progress.bar_html(progress)
     swatch = {kind: f"<i class='lab-swatch' style='background:{colour}'></i>" for kind, colour in colours.items()}
     rows = "".join(
         f"<tr><td>{swatch.get(kind, '')}{escape(kind)}</td><td class='num'>{max(n for _, n in series)}</td>"
@@ -149,10 +143,7 @@ def progress_html(progress: "Progress", colours: Mapping[str, str] = MappingProx
     )
     head = "<thead><tr><th>class</th><th>most at once</th><th>unique</th></tr></thead>"
     table = f"<table>{head}<tbody>{rows}</tbody></table>" if rows else "<p>Nothing was found.</p>"
-    took = time.monotonic() - progress.began
-    speed = f"{progress.frames} frames in {took:.1f} s, {progress.frames / took:.1f} a second · {compute.device_name()}"
-    note = f"<p><b>{escape(progress.note)}</b></p>" if progress.note else ""
-    return f"<div class='lab-card' aria-live='polite'>{note}{table}<p class='lab-lead'>{speed}</p></div>"
+    return video_progress.done_html(progress, table)
 
 
 def counts_plot(progress: "Progress", colours: dict[str, str]) -> Any:

@@ -11,9 +11,8 @@ from uuid import uuid4
 
 import gradio as gr
 
-from tasks import compute
 from tasks.images import ImageError
-from tasks.tabs import detectors, segmenters
+from tasks.tabs import detectors, segmenters, video_progress
 from tasks.tabs.detection_videos import stop, stop_of
 from tasks.tabs.errors import answering, answering_steps
 
@@ -84,23 +83,12 @@ def segment_video(video: str | None, model: str = "segmentation") -> Iterator[tu
 def progress_html(progress: "Progress") -> str:
     """A bar with the time left; once done the mean shares."""
     if progress.table is None:
-        share = min(1.0, progress.frames / progress.expected) if progress.expected else None
-        left = progress.seconds_left
-        text = f"frame {progress.frames}" + (f" of {progress.expected}" if progress.expected else "")
-        text += f", about {left:.0f} s left" if left is not None else ""
-        value = f" value='{share:.3f}'" if share is not None else ""
-        return f"<div class='lab-card'><progress max='1'{value} aria-label='Progress'></progress><p>{text}</p></div>"
-    took = time.monotonic() - progress.began
-    speed = f"{progress.frames} frames in {took:.1f} s, {progress.frames / took:.1f} a second · {compute.device_name()}"
-    note = f"<p><b>{escape(progress.note)}</b></p>" if progress.note else ""
+        return video_progress.bar_html(progress)
     rows = "".join(
         f"<tr><td>{escape(name)}</td><td class='num'>{100 * mean:.1f} %</td></tr>" for mean, name in means(progress)
     )
     head = "<thead><tr><th>class</th><th>mean share of the pixels</th></tr></thead>"
-    return (
-        f"<div class='lab-card' aria-live='polite'>{note}<table>{head}<tbody>{rows}</tbody></table>"
-        f"<p class='lab-lead'>{speed}</p></div>"
-    )
+    return video_progress.done_html(progress, f"<table>{head}<tbody>{rows}</tbody></table>")
 
 
 def means(progress: "Progress") -> list[tuple[float, str]]:

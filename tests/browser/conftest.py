@@ -1,5 +1,6 @@
 """A Chromium with a fake camera, and a page of the app in it."""
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -47,3 +48,30 @@ def open_page(browser: Browser, app_url: str) -> Iterator[OpenPage]:
     yield opened
     for context in contexts:
         context.close()
+
+
+def choose(page: Page, *names: str) -> None:
+    """A tab by its name, then one inside it; where the tabs do not fit, it lies in the menu behind the dots."""
+    for name in names:
+        for _ in range(100):  # a page that has just changed lays its tabs out anew
+            if _chosen(page, name):
+                break
+            page.wait_for_timeout(100)
+        else:
+            raise AssertionError(f"no tab {name}")
+
+
+def _chosen(page: Page, name: str) -> bool:
+    tab = page.get_by_role("tab", name=name, exact=True)
+    if tab.count() and tab.first.is_visible():
+        tab.first.click()
+        return True
+    whole = re.compile(rf"^\s*{re.escape(name)}\s*$")
+    for menu in page.locator(".overflow-menu:visible").all():  # the inner tabs have one of their own
+        menu.locator("button").first.click()
+        entry = menu.locator(".overflow-dropdown button").filter(has_text=whole)
+        if entry.count():
+            entry.first.click()
+            return True
+        menu.locator("button").first.click()
+    return False

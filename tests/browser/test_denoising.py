@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tasks import weights
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, choose
 
 DONE = 120_000  # ms: cores that others use, too
 
@@ -14,22 +14,6 @@ DONE = 120_000  # ms: cores that others use, too
 def shipped(name: str) -> pytest.MarkDecorator:
     there = (weights.FOLDER / f"{name}.json").is_file()
     return pytest.mark.skipif(not there, reason=f"weights/{name}.json is not there")
-
-
-def choose(page: Page, name: str) -> None:
-    """A tab by its name; where the tabs do not fit, it lies in the menu behind the dots."""
-    tab = page.get_by_role("tab", name=name, exact=True)
-    if tab.count() and tab.first.is_visible():
-        tab.first.click()
-        return
-    for menu in page.locator(".overflow-menu:visible").all():
-        menu.locator("button").first.click()
-        entry = menu.locator(".overflow-dropdown button", has_text=name)
-        if entry.count():
-            entry.first.click()
-            return
-        menu.locator("button").first.click()
-    raise AssertionError(f"no tab {name}")
 
 
 def part(page: Page, name: str) -> Page:

@@ -12,29 +12,13 @@ from PIL import Image
 from playwright.sync_api import Page, Request, expect
 
 from tasks import weights
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, choose
 
 SHIPPED = pytest.mark.skipif(
     not (weights.FOLDER / "diffusion_mnist.json").is_file(), reason="weights/diffusion_mnist.json is not there"
 )
 pytestmark = SHIPPED
 DONE = 120_000  # ms: a run on cores that others use, too
-
-
-def choose(page: Page, name: str) -> None:
-    """A tab by its name; where the tabs do not fit, it lies in the menu behind the dots."""
-    tab = page.get_by_role("tab", name=name, exact=True)
-    if tab.count() and tab.first.is_visible():
-        tab.first.click()
-        return
-    for menu in page.locator(".overflow-menu:visible").all():
-        menu.locator("button").first.click()
-        entry = menu.locator(".overflow-dropdown button", has_text=name)
-        if entry.count():
-            entry.first.click()
-            return
-        menu.locator("button").first.click()
-    raise AssertionError(f"no tab {name}")
 
 
 def diffusion(page: Page, name: str = "") -> Page:

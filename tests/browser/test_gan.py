@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tasks import weights
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, choose
 
 pytestmark = pytest.mark.skipif(not (weights.FOLDER / "gan.json").is_file(), reason="weights/gan.json is not there")
 
@@ -21,12 +21,7 @@ INK = (
 
 
 def gan_tab(page: Page) -> Page:
-    tab = page.get_by_role("tab", name="GAN", exact=True)
-    if tab.count() and tab.first.is_visible():
-        tab.first.click()
-    else:  # a phone keeps what does not fit in a menu
-        page.locator("#tabs .overflow-menu button").first.click()
-        page.get_by_text("GAN", exact=True).last.click()
+    choose(page, "GAN")
     return page
 
 

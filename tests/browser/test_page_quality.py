@@ -5,28 +5,17 @@ Contrast, alternative texts, names of buttons and fields, order of headings and 
 (https://web.dev/articles/cls), counted from the click to the result.
 """
 
-import re
 from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, choose
 
 TABS = ("Start", "Classification", "Detection", "Segmentation", "Denoising", "GAN", "Diffusion", "Compare", "About")
 GRADIOS_OWN = ("Empty value",)  # its ImageSlider names an empty box, which has no role that could have a name
 GOOD_SHIFT = 0.1
-
-
-def open_tab(page: Page, name: str) -> None:
-    """On a phone most tabs are in the menu behind "..."."""
-    tab = page.get_by_role("tab", name=name, exact=True).first
-    if tab.is_visible():
-        tab.click()
-        return
-    page.locator(".overflow-menu:visible button").first.click()
-    page.locator(".overflow-dropdown button", has_text=re.compile(f"^{name}$")).click()
 
 
 def violations(page: Page) -> list[str]:
@@ -46,7 +35,7 @@ def test_every_tab_is_accessible(open_page: OpenPage, theme: str, width: int) ->
     page.locator("#header .chip.ready").wait_for()
     found = []
     for name in TABS:
-        open_tab(page, name)
+        choose(page, name)
         page.wait_for_timeout(800)
         found += [f"{name}: {rule}" for rule in violations(page)]
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
@@ -107,7 +96,7 @@ ACTIONS = {
 def test_nothing_jumps_when_a_result_arrives(open_page: OpenPage, name: str) -> None:
     page = open_page()
     page.locator("#header .chip.ready").wait_for()
-    open_tab(page, name)
+    choose(page, name)
     page.wait_for_timeout(1500)
     page.evaluate(SHIFT)
     ACTIONS[name](page)

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tasks import weights
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, choose
 
 SHIPPED = pytest.mark.skipif(
     not (weights.FOLDER / "segmentation.json").is_file(), reason="weights/segmentation.json is not there"
@@ -12,12 +12,7 @@ SHIPPED = pytest.mark.skipif(
 
 
 def segmentation_tab(page: Page) -> Page:
-    tab = page.get_by_role("tab", name="Segmentation")
-    if tab.count() and tab.first.is_visible():
-        tab.first.click()
-    else:  # a phone keeps what does not fit in a menu
-        page.locator("#tabs .overflow-menu button").first.click()
-        page.get_by_text("Segmentation", exact=True).last.click()
+    choose(page, "Segmentation")
     page.locator("#segment-view .stage").wait_for()
     return page
 

@@ -8,25 +8,13 @@ from playwright.sync_api import Page, expect
 
 from tasks import weights
 from tests import hostile
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, choose
 
 NEEDED = ("gan", "digits", "autoencoder", "diffusion_mnist", "photos", "enhancer")
 pytestmark = pytest.mark.skipif(
     not all((weights.FOLDER / f"{name}.json").is_file() for name in NEEDED), reason="not all weights are here"
 )
 SLOW = 120_000  # ms, for a photo on two busy cores
-
-
-def open_tab(page: Page, *names: str) -> None:
-    for name in names:
-        tab = page.locator(f"button[role=tab]:visible:text-is('{name}')")
-        for more in page.locator(".overflow-menu:visible > button").all() if not tab.count() else []:
-            more.click()  # a phone keeps what does not fit in a menu; the inner tabs have one of their own
-            tab = page.locator(f".overflow-dropdown button:visible:text-is('{name}')")
-            if tab.count():
-                break
-            more.click()
-        tab.first.click()
 
 
 def send(page: Page, menu: str, target: str) -> None:
@@ -45,7 +33,7 @@ def picture_of(page: Page, canvas: str) -> list[int]:
 
 def made_digit(page: Page) -> list[int]:
     """A seven by the GAN, pinned as A; its pixels."""
-    open_tab(page, "GAN")
+    choose(page, "GAN")
     page.locator("#gan-go").click()
     page.locator("#gan-grid .digit").nth(7).click()
     return picture_of(page, "#gan-grid canvas.a")
@@ -62,10 +50,10 @@ def test_a_made_digit_goes_everywhere_unchanged(open_page: OpenPage, width: int,
     send(page, "#digit-pad send-to", "Diffusion: inpaint")  # and on from there
     expect(page.locator("#inpaint-pad .frame")).to_have_class(re.compile("drawn"))
     assert picture_of(page, "#inpaint-pad .ink") == digit
-    open_tab(page, "GAN", "Generate and walk")
+    choose(page, "GAN", "Generate and walk")
     send(page, "#gan-grid send-to", "Denoising: noisy digits")
     expect(page.locator("#noisy-digit figure").first).to_contain_text("read as 7")
-    open_tab(page, "GAN", "Generate and walk")
+    choose(page, "GAN", "Generate and walk")
     send(page, "#gan-grid send-to", "GAN: the discriminator")
     expect(page.locator("#gan-judge .said")).to_contain_text("The given digit, as a 7")
     assert picture_of(page, "#gan-judge .seen") == digit
@@ -75,7 +63,7 @@ def test_a_made_digit_goes_everywhere_unchanged(open_page: OpenPage, width: int,
 
 def test_the_picture_that_is_clicked_in_a_film_is_sent_by_keyboard(open_page: OpenPage) -> None:
     page = open_page()
-    open_tab(page, "Compare")
+    choose(page, "Compare")
     page.locator("#compare-go").click()
     expect(page.locator("#compare-film .save")).to_be_visible(timeout=SLOW)
     frame = page.locator("#compare-film .picked:visible")
@@ -102,7 +90,7 @@ def test_the_picture_that_is_clicked_in_a_film_is_sent_by_keyboard(open_page: Op
 @pytest.mark.parametrize(("width", "theme"), [(1280, "dark"), (390, "light")])
 def test_a_photo_goes_from_tab_to_tab(open_page: OpenPage, tmp_path: Path, width: int, theme: str) -> None:
     page = open_page(width=width, theme=theme)
-    open_tab(page, "Denoising", "Enlarge")
+    choose(page, "Denoising", "Enlarge")
     page.locator("#enlarge-picture input[type=file]").set_input_files(str(hostile.good_png(tmp_path)))
     expect(page.locator("#enlarge-said")).to_contain_text("Enlarged 3 times", timeout=SLOW)
     after = page.locator("#enlarge-slider img[src*=after]")
@@ -124,7 +112,7 @@ def test_a_photo_goes_from_tab_to_tab(open_page: OpenPage, tmp_path: Path, width
 
 def test_an_empty_input_has_nothing_to_send(open_page: OpenPage) -> None:
     page = open_page()
-    open_tab(page, "Classification", "Photos")
+    choose(page, "Classification", "Photos")
     page.locator("send-to:visible .opener").click()
     expect(page.locator("send-to:visible .trouble")).to_have_text("There is no picture yet.")
     expect(page.get_by_role("menuitem")).to_have_count(0)
