@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,8 @@ def fit(
     losses: list[Tensor] = []  # since the last point of the curve
     if resume and file.is_file():
         saved = torch.load(file, map_location="cpu", weights_only=True)
-        if Recipe(**saved["recipe"]) != recipe:
+        before_it = {one.name: one.default for one in fields(Recipe)}  # of fields that are newer than the checkpoint
+        if before_it | saved["recipe"] != asdict(recipe):
             raise ValueError(f"{file} was written by the recipe {saved['recipe']}, not {asdict(recipe)}")
         bare.load_state_dict(saved["network"])
         if saved["optimizer"] is not None:  # else it has ended
@@ -228,16 +229,19 @@ def fit(
 def uphill(network: nn.Module, radius: float) -> Iterator[None]:
     """Inside, the weights lie `radius` further in the direction of their gradient: the worst place near by.
 
-    Sharpness-aware minimisation, Foret et al. 2021 (arXiv 2010.01412), equation 2 with the Euclidean norm.
+    Sharpness-aware minimisation, Foret et al. 2021 (arXiv 2010.01412), equation 2 with the Euclidean norm. Frozen
+    parameters stay. Running statistics of batch norms are not set back: where there are some, they follow both passes.
     """
     moved: list[Tensor] = [p for p in network.parameters() if p.grad is not None]
     with torch.no_grad():
         here, ahead = [p.clone() for p in moved], [p.grad for p in moved if p.grad is not None]
         norm = torch.stack(torch._foreach_norm(ahead)).norm()
         torch._foreach_add_(moved, torch._foreach_mul(ahead, radius / (norm + 1e-12)))
-    yield
-    with torch.no_grad():
-        torch._foreach_copy_(moved, here)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            torch._foreach_copy_(moved, here)
 
 
 def _pinned(x: Tensor) -> Tensor:

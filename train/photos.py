@@ -45,6 +45,7 @@ class Plan:
     ema: float = 0.998
     minutes: float | None = None  # instead of the epochs
     size: int = SIZE
+    size_before: int = SIZE_BEFORE  # px in the share BEFORE, where that is less than `size`
     again: bool = False  # begin with the shipped weights
     folded: int = FOLDED  # stages, after the stem, without batch norms of their own
     frozen: int = 0  # stages, with the stem before them, that stay as they are
@@ -53,7 +54,8 @@ class Plan:
 
 PLANS = {"imagenet": Plan(epochs=10.0, lr=7e-4), "scratch": Plan(epochs=7.5, lr=2e-3)}
 """About the same minutes: batch norms at full resolution take time."""
-AGAIN: dict[str, Any] = {"again": True, "lr": 1e-4, "folded": len(STAGES), "frozen": 3, "sharpness": 0.05}
+AGAIN: dict[str, Any] = {"again": True, "lr": 1e-4, "size_before": SIZE, "folded": len(STAGES), "frozen": 3,
+                         "sharpness": 0.05}  # fmt: skip
 """What a further cycle does otherwise: what the network fits it fits already, now for a flatter minimum (LOG.md)."""
 
 
@@ -179,7 +181,7 @@ def train(
         return images[index], labels[index]
 
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        now = SIZE_BEFORE if progress.share < BEFORE and plan.size == SIZE and not plan.again else plan.size
+        now = min(plan.size_before, plan.size) if progress.share < BEFORE else plan.size
         x, y = normalise(augment(batch[0].float() / 255, now)), batch[1]
         return F.cross_entropy(model(x).float(), y, label_smoothing=0.1)
 

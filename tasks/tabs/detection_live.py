@@ -1,8 +1,8 @@
 """Live detection: the page shows its camera and asks for boxes, frame by frame.
 
 The widget (live_camera.* with live_detection.*) calls two server functions: `prepare_detector` when a network is
-chosen, `detect_frame` for as many frames as the server can take. A frame is looked at and
-forgotten; what is kept of a visitor is a tracker, for a minute.
+chosen, `detect_frame` for as many frames as the server can take. What is kept of a visitor is a tracker, for a
+minute.
 """
 
 import json

@@ -48,8 +48,8 @@ def live_camera(name: str, over: str, rate: str, functions: list[Callable[..., A
     )
 
 
-def token_of(request: dict[str, Any]) -> str:
-    """The page's own number, by which visitors take turns. Raises ImageError."""
+def token_of(request: object) -> str:
+    """The page's own number, 32 hexadecimal digits, by which visitors take turns. Raises ImageError."""
     if not isinstance(request, dict):
         raise ImageError("A frame is needed with its settings, as the page sends them.")
     token = request.get("visitor")
@@ -59,7 +59,7 @@ def token_of(request: dict[str, Any]) -> str:
 
 
 def decode_frame(data_url: object) -> "np.ndarray":
-    """uint8 (H, W, 3) RGB. Raises ImageError."""
+    """A JPEG's data URL, sides of 8 to MAX_SIDE px -> uint8 (H, W, 3) RGB. Raises ImageError."""
     from io import BytesIO
 
     import cv2
