@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from tasks import compute, downloads, ink, weights
 from tasks.images import ImageLike, check_batch, to_rgb
 from tasks.networks.digit_cnn import DigitCommittee
-from tasks.networks.efficientnet_lite0 import EfficientNetLite0
+from tasks.networks.efficientnet_lite import EfficientNetLite
 
-LITE0_MEAN, LITE0_STD = 127 / 255, 128 / 255  # what EfficientNet-Lite0's ImageNet weights were trained with
+LITE_MEAN, LITE_STD = 127 / 255, 128 / 255  # what EfficientNet-Lite0's ImageNet weights were trained with
 IG_STEPS = 64  # points on the path of integrated gradients
 
 
@@ -149,7 +149,7 @@ IMAGENET_MODELS = {
     "efficientnet_b0": ImageNetModel("EfficientNet-B0", 21, CamLayer("features")),
     "efficientnet_v2_s": ImageNetModel("EfficientNetV2-S", 83, CamLayer("features")),
 }
-LITE0_CAM = CamLayer("stages.5", first=31)
+LITE_CAM = CamLayer("stages.5", first=31)
 CAM_SIDE = 64  # px of the maps that grad_cam returns
 
 
@@ -193,21 +193,21 @@ class PhotoClassifier:
             WeightsError: bundled file missing or damaged; unknown name; download impossible.
         """
         if name == "cifar10":
-            network, card = weights.load("photos", EfficientNetLite0, folder)
-            return cls.of_lite0(network, tuple(card.classes), int(card.preprocess["size"]), card)
+            network, card = weights.load("photos", EfficientNetLite, folder)
+            return cls.of_lite(network, tuple(card.classes), int(card.preprocess["size"]), card)
         if not isinstance(name, str) or name not in IMAGENET_MODELS:
             known = ", ".join(("cifar10", *IMAGENET_MODELS))
             raise weights.WeightsError(f"There is no photo model {str(name)[:40]!r}; there are {known}.")
         return cls._load_imagenet(name, progress)
 
     @classmethod
-    def of_lite0(
+    def of_lite(
         cls, network: nn.Module, classes: tuple[str, ...], size: int, card: weights.Card | None = None
     ) -> "PhotoClassifier":
         """A network for CIFAR-10's 32 px photos, which it gets enlarged to `size` px, as they are and mirrored."""
         temperature = float(card.preprocess.get("temperature", 1.0)) if card else 1.0
         return cls("cifar10", card.title if card else "EfficientNet-Lite0", network, classes, to_32,
-                   lambda x: enlarge_and_normalise(x, size), LITE0_CAM, mirror=True, card=card,
+                   lambda x: enlarge_and_normalise(x, size), LITE_CAM, mirror=True, card=card,
                    temperature=temperature)  # fmt: skip
 
     @classmethod
@@ -336,7 +336,7 @@ def enlarge_and_normalise(x: Tensor, size: int) -> Tensor:
 
 def normalise(x: Tensor) -> Tensor:
     """float (B, 3, H, W) in [0, 1] -> the same shape in [-1, 1], channels last."""
-    return ((x - LITE0_MEAN) / LITE0_STD).contiguous(memory_format=torch.channels_last)
+    return ((x - LITE_MEAN) / LITE_STD).contiguous(memory_format=torch.channels_last)
 
 
 def _to_tensor(photos: np.ndarray) -> Tensor:

@@ -11,7 +11,7 @@ from torchvision.models import get_model, get_model_weights
 from tasks import classification, downloads, heatmap, weights
 from tasks.classification import IMAGENET_MODELS, CamLayer, PhotoClassifier
 from tasks.images import ImageError
-from tasks.networks.efficientnet_lite0 import EfficientNetLite0, HalvingConv2d
+from tasks.networks.efficientnet_lite import EfficientNetLite, HalvingConv2d
 from tests import hostile
 from train import data
 
@@ -39,9 +39,9 @@ def left_or_right() -> PhotoClassifier:
 
 
 @pytest.fixture(scope="module")
-def random_lite0() -> PhotoClassifier:
+def random_lite() -> PhotoClassifier:
     torch.manual_seed(0)
-    return PhotoClassifier.of_lite0(EfficientNetLite0(10), data.CIFAR10_CLASSES, 64)
+    return PhotoClassifier.of_lite(EfficientNetLite(10), data.CIFAR10_CLASSES, 64)
 
 
 def half_bright(side: str) -> np.ndarray:
@@ -73,17 +73,17 @@ def test_grad_cam_of_nothing_is_dark(left_or_right: PhotoClassifier) -> None:
     assert not left_or_right.grad_cam(np.zeros((80, 80, 3), np.uint8), "left").any()
 
 
-def test_grad_cams_are_those_of_each_label(random_lite0: PhotoClassifier) -> None:
-    both = random_lite0.grad_cams(hostile.scene(), ["cat", "ship"])
+def test_grad_cams_are_those_of_each_label(random_lite: PhotoClassifier) -> None:
+    both = random_lite.grad_cams(hostile.scene(), ["cat", "ship"])
     assert both.shape == (2, 64, 64) and both.min() >= 0 and both.max() <= 1
-    np.testing.assert_allclose(both[1], random_lite0.grad_cam(hostile.scene(), "ship"), atol=1e-5)
+    np.testing.assert_allclose(both[1], random_lite.grad_cam(hostile.scene(), "ship"), atol=1e-5)
     with pytest.raises(ValueError):
-        random_lite0.grad_cam(hostile.scene(), "unicorn")
+        random_lite.grad_cam(hostile.scene(), "unicorn")
 
 
-def test_cam_positions_of_lite0() -> None:
+def test_cam_positions_of_lite() -> None:
     """Where the network's last positions look, from gradients of an all-positive, linear copy of it."""
-    network = EfficientNetLite0(10).eval()
+    network = EfficientNetLite(10).eval()
     with torch.no_grad():
         for module in network.modules():
             if isinstance(module, nn.Conv2d):
@@ -93,7 +93,7 @@ def test_cam_positions_of_lite0() -> None:
     (gradient,) = torch.autograd.grad(maps[0, 0, 6, 6], x)
     row = gradient.sum((0, 1, 3))
     centre = float((row * torch.arange(448)).sum() / row.sum())
-    cam = classification.LITE0_CAM
+    cam = classification.LITE_CAM
     assert centre == pytest.approx(cam.first + 6 * cam.step, abs=1.5)
 
 
@@ -110,33 +110,33 @@ def test_halving_pads_as_tensorflow_does(kernel: int) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 32, 32, 3), (3, 40, 64, 3), (0, 32, 32, 3)])
-def test_batch_shapes(random_lite0: PhotoClassifier, shape: tuple[int, ...]) -> None:
-    out = random_lite0.classify_batch(np.zeros(shape, np.uint8))
+def test_batch_shapes(random_lite: PhotoClassifier, shape: tuple[int, ...]) -> None:
+    out = random_lite.classify_batch(np.zeros(shape, np.uint8))
     assert out.shape == (shape[0], 10) and out.dtype == np.float32
     np.testing.assert_allclose(out.sum(1), 1, atol=1e-5)
 
 
-def test_batches_and_single_photos_agree(random_lite0: PhotoClassifier) -> None:
+def test_batches_and_single_photos_agree(random_lite: PhotoClassifier) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
-    together = random_lite0.classify_batch(pictures)
+    together = random_lite.classify_batch(pictures)
     for row, picture in zip(together, pictures, strict=True):
-        alone = random_lite0.classify(picture)
-        np.testing.assert_allclose(row, [alone[c] for c in random_lite0.classes], atol=1e-5)
+        alone = random_lite.classify(picture)
+        np.testing.assert_allclose(row, [alone[c] for c in random_lite.classes], atol=1e-5)
 
 
 @pytest.mark.parametrize("bad", [np.zeros((2, 32, 32)), np.zeros((32, 32, 3), np.uint8), [[1]]])
-def test_wrong_batches_are_refused(random_lite0: PhotoClassifier, bad: object) -> None:
+def test_wrong_batches_are_refused(random_lite: PhotoClassifier, bad: object) -> None:
     with pytest.raises(ImageError, match="needed"):
-        random_lite0.classify_batch(bad)  # type: ignore[arg-type]
+        random_lite.classify_batch(bad)  # type: ignore[arg-type]
 
 
-def test_what_is_seen_and_viewed(random_lite0: PhotoClassifier) -> None:
+def test_what_is_seen_and_viewed(random_lite: PhotoClassifier) -> None:
     small = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
-    np.testing.assert_array_equal(random_lite0.seen(small), small)
+    np.testing.assert_array_equal(random_lite.seen(small), small)
     wide = np.zeros((50, 150, 3), np.uint8)
     wide[:, 50:100] = 255  # the central square
-    assert random_lite0.seen(wide).min() == 255
-    assert random_lite0.viewed(wide).shape == (480, 480, 3) and random_lite0.viewed(wide).min() == 255
+    assert random_lite.seen(wide).min() == 255
+    assert random_lite.viewed(wide).shape == (480, 480, 3) and random_lite.viewed(wide).min() == 255
 
 
 def test_large_photos_are_reduced() -> None:
@@ -158,23 +158,23 @@ def test_overlay() -> None:
 
 @pytest.mark.parametrize("method", ["classify", "seen", "viewed"])
 @pytest.mark.parametrize("name", hostile.REFUSED)
-def test_refused_with_a_sentence(random_lite0: PhotoClassifier, tmp_path: Path, name: str, method: str) -> None:
+def test_refused_with_a_sentence(random_lite: PhotoClassifier, tmp_path: Path, name: str, method: str) -> None:
     with pytest.raises(ImageError) as caught:
-        getattr(random_lite0, method)(hostile.MAKERS[name](tmp_path))
+        getattr(random_lite, method)(hostile.MAKERS[name](tmp_path))
     assert str(caught.value).endswith((".", "?")) and len(str(caught.value)) > 20
-    assert random_lite0.classify(hostile.good_png(tmp_path))
+    assert random_lite.classify(hostile.good_png(tmp_path))
 
 
 @pytest.mark.parametrize("name", hostile.ODD)
-def test_odd_pictures_work(random_lite0: PhotoClassifier, tmp_path: Path, name: str) -> None:
+def test_odd_pictures_work(random_lite: PhotoClassifier, tmp_path: Path, name: str) -> None:
     picture = hostile.MAKERS[name](tmp_path)
-    assert sum(random_lite0.classify(picture).values()) == pytest.approx(1, abs=1e-4)
-    assert np.isfinite(random_lite0.grad_cam(picture, "cat")).all()
+    assert sum(random_lite.classify(picture).values()) == pytest.approx(1, abs=1e-4)
+    assert np.isfinite(random_lite.grad_cam(picture, "cat")).all()
 
 
-def test_rotated_photo_is_read_upright(random_lite0: PhotoClassifier, tmp_path: Path) -> None:
-    upright = random_lite0.classify(hostile.scene())
-    assert random_lite0.classify(hostile.exif_rotated(tmp_path)) == pytest.approx(upright, abs=1e-5)
+def test_rotated_photo_is_read_upright(random_lite: PhotoClassifier, tmp_path: Path) -> None:
+    upright = random_lite.classify(hostile.scene())
+    assert random_lite.classify(hostile.exif_rotated(tmp_path)) == pytest.approx(upright, abs=1e-5)
 
 
 # -- weights -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from tasks import weights
 from tasks.diffusion import alpha_bars
 from tasks.networks.denoiser_unet import DenoiserUNet
 from tasks.networks.diffusion_unet import DiffusionUNet
-from tasks.networks.efficientnet_lite0 import EfficientNetLite0
+from tasks.networks.efficientnet_lite import EfficientNetLite
 from train import denoiser, diffusion, digits, enhancer, photos, photos_ship, report, restoration
 
 
@@ -56,7 +56,7 @@ def test_high_noise_has_full_weight() -> None:
 def test_photos_begin_with_the_shipped_weights_and_keep_the_first_stages(tmp_path: Path) -> None:
     plan = replace(photos.PLANS["imagenet"], **{**photos.AGAIN, "lr": 1e-6, "epochs": 1, "batch": 32, "size": 64})
     done = photos.train("imagenet", 0, photos.made_up(40, 0), plan, tmp_path, False)
-    shipped, _ = weights.load("photos", EfficientNetLite0)
+    shipped, _ = weights.load("photos", EfficientNetLite)
     photos.fold(shipped, plan.folded)
     theirs = shipped.state_dict()
     assert not any("running" in name for name in theirs)  # every batch norm is folded

@@ -9,7 +9,7 @@ import torch
 
 from tasks import weights
 from tasks.classification import PhotoClassifier
-from tasks.networks.efficientnet_lite0 import EfficientNetLite0
+from tasks.networks.efficientnet_lite import EfficientNetLite
 from train import data, photos, photos_ship, report
 
 TINY = replace(photos.PLANS["scratch"], epochs=2, size=32)
@@ -42,7 +42,7 @@ def test_an_interrupted_training_ends_the_same(tmp_path: Path) -> None:
 
 def test_folding_batch_norms_changes_nothing() -> None:
     torch.manual_seed(0)
-    network = EfficientNetLite0(10)
+    network = EfficientNetLite(10)
     photos.load_imagenet(network)
     x = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
@@ -58,7 +58,7 @@ def test_folding_batch_norms_changes_nothing() -> None:
 
 
 def test_every_layer_is_fine_tuned(tmp_path: Path) -> None:
-    before = EfficientNetLite0(10)
+    before = EfficientNetLite(10)
     photos.load_imagenet(before)
     photos.fold(before)
     after = photos.train(

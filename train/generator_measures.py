@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tasks import weights
 from tasks.classification import DigitClassifier, PhotoClassifier, enlarge_and_normalise
 from tasks.networks.digit_cnn import TextbookCNN
-from tasks.networks.efficientnet_lite0 import EfficientNetLite0
+from tasks.networks.efficientnet_lite import EfficientNetLite
 from train import data
 
 
@@ -39,7 +39,7 @@ class Features:
         if dataset == "mnist":
             network, _ = weights.load("recogniser", TextbookCNN, folder)
             return cls(nn.Sequential(network.stage1, network.stage2, network.dense))
-        lite0, card = weights.load("photos", EfficientNetLite0, folder)
+        lite0, card = weights.load("photos", EfficientNetLite, folder)
         return cls(_Pooled(lite0, int(card.preprocess["size"])))
 
     @torch.inference_mode()
@@ -54,7 +54,7 @@ class Features:
 class _Pooled(nn.Module):
     """32 px photos in [0, 1] -> the pooled maps before the linear layer, (B, 1280)."""
 
-    def __init__(self, network: EfficientNetLite0, size: int):
+    def __init__(self, network: EfficientNetLite, size: int):
         super().__init__()
         self.network, self.size = network, size
 

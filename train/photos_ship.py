@@ -10,24 +10,25 @@ import torch.nn.functional as F
 from torch import nn
 
 from tasks import weights
-from tasks.classification import LITE0_MEAN, LITE0_STD, PhotoClassifier
-from tasks.networks.efficientnet_lite0 import EfficientNetLite0
+from tasks.classification import LITE_MEAN, LITE_STD, PhotoClassifier
+from tasks.networks.efficientnet_lite import EfficientNetLite
 from train import data, options, report
 from train.loop import Fit
-from train.photos import AGAIN, PLANS, Plan, split, unfold
+from train.photos import AGAIN, NAMES, PLANS, TAUGHT, Plan, split, unfold
 
 
-def as_stored(network: nn.Module) -> EfficientNetLite0:
+def as_stored(network: nn.Module) -> EfficientNetLite:
     """The network as `weights.load` gives it back: rounded to fp16, float32 again, with batch norms."""
-    state = {k: v.half().float() if v.is_floating_point() else v for k, v in unfold(network).state_dict().items()}
-    stored = EfficientNetLite0(len(data.CIFAR10_CLASSES))
-    stored.load_state_dict(state, strict=True)
+    stored = unfold(network)
+    stored.load_state_dict(
+        {k: v.half().float() if v.is_floating_point() else v for k, v in stored.state_dict().items()}
+    )
     return stored
 
 
 def classifier_of(network: nn.Module, size: int, temperature: float = 1.0) -> PhotoClassifier:
     """The app's own handler around a network just trained."""
-    classifier = PhotoClassifier.of_lite0(as_stored(network), data.CIFAR10_CLASSES, size)
+    classifier = PhotoClassifier.of_lite(as_stored(network), data.CIFAR10_CLASSES, size)
     classifier.temperature = temperature
     return classifier
 
@@ -54,6 +55,15 @@ def milliseconds(classifier: PhotoClassifier, photo: np.ndarray, times: int = 30
     return float(np.median(took[3:]))
 
 
+def command_of(plan: Plan) -> str:
+    """The command that trains by `plan`."""
+    cycle, more = (" --taught", TAUGHT) if plan.taught else (" --again", AGAIN) if plan.again else ("", {})
+    usual = replace(PLANS["imagenet"], **more)
+    variant = f" --variant {plan.variant}" if plan.variant else ""
+    frozen = f" --frozen {plan.frozen}" if plan.frozen != usual.frozen else ""
+    return f"python -m train.photos{cycle}{variant}{frozen}{options.budget_options(plan, usual)}"
+
+
 def ship(
     ours: Fit,
     scratch: Fit | None,
@@ -70,14 +80,13 @@ def ship(
         scratch: the comparison, if it has been trained.
         before: the card of the weights that a further cycle began with; its comparison is kept.
     """
-    val_set, size = split(photos)[1], plan.size
+    val_set, size, stored = split(photos)[1], plan.size, as_stored(ours.network)
     temperature = fitted_temperature(classifier_of(ours.network, size), val_set)
     classifier = classifier_of(ours.network, size, temperature)
     probabilities = classifier.classify_batch(test.images)
     predictions = probabilities.argmax(1)
     matrix = report.confusion(test.labels, predictions, len(data.CIFAR10_CLASSES))
-    usual = replace(PLANS["imagenet"], **(AGAIN if plan.again else {}))
-    command = f"python -m train.photos{' --again' if plan.again else ''}{options.budget_options(plan, usual)}"
+    command = command_of(plan)
     training = report.about_training(command, seed, ours.minutes, ours.where)
     n, how = len(test), f"central square as 32 x 32 px, enlarged to {size} px, also mirrored; fp16 weights"
 
@@ -85,13 +94,13 @@ def ship(
         return weights.Metric(name, round(value, 4), unit, "test", n, conditions)
 
     card = weights.Card(
-        name="photos",
+        name=NAMES[plan.variant],
         task="classification",
-        title="EfficientNet-Lite0, CIFAR-10",
-        architecture="EfficientNet-Lite0 (inverted residuals, ReLU6, no squeeze-and-excitation)",
-        parameters=sum(p.numel() for p in EfficientNetLite0(len(data.CIFAR10_CLASSES)).parameters()),
-        config={"n_classes": len(data.CIFAR10_CLASSES)},
-        preprocess={"size": size, "via": 32, "mean": [LITE0_MEAN] * 3, "std": [LITE0_STD] * 3, "range": [0, 1],
+        title=f"EfficientNet-Lite{plan.variant}, CIFAR-10",
+        architecture=f"EfficientNet-Lite{plan.variant} (inverted residuals, ReLU6, no squeeze-and-excitation)",
+        parameters=sum(p.numel() for p in stored.parameters()),
+        config={"n_classes": len(data.CIFAR10_CLASSES)} | ({"variant": plan.variant} if plan.variant else {}),
+        preprocess={"size": size, "via": 32, "mean": [LITE_MEAN] * 3, "std": [LITE_STD] * 3, "range": [0, 1],
                     "temperature": temperature},
         classes=list(data.CIFAR10_CLASSES),
         metrics=[
@@ -124,7 +133,7 @@ def ship(
         card.metrics.append(metric("accuracy from random weights", 100 * right, "%", how))
     if before is not None:
         card = after_another_cycle(card, before)
-    return weights.save(as_stored(ours.network), card, folder, half=True)
+    return weights.save(stored, card, folder, half=True)
 
 
 def after_another_cycle(card: weights.Card, before: weights.Card) -> weights.Card:

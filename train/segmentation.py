@@ -26,7 +26,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tasks import compute, weights
 from tasks.classification import normalise
-from tasks.networks.efficientnet_lite0 import EfficientNetLite0
+from tasks.networks.efficientnet_lite import EfficientNetLite
 from tasks.networks.unet import UNet
 from tasks.networks.unet_lite0 import UNetLite0
 from tasks.segmentation import STRIDE
@@ -83,7 +83,7 @@ def build(plan: Plan, n_classes: int) -> nn.Module:
         return plan.network(n_classes=n_classes, **plan.config)
     network = MixedUNetLite0(n_classes=n_classes, **plan.config)
     if plan.pretrained:
-        encoder = EfficientNetLite0()
+        encoder = EfficientNetLite()
         if plan.again:
             network.load_state_dict(fitting(weights.load("segmentation", UNetLite0)[0].state_dict(), network))
             encoder.stem, encoder.stages = network.stem, network.stages

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from tasks.networks.efficientnet_lite0 import EfficientNetLite0
+from tasks.networks.efficientnet_lite import EfficientNetLite
 
 TAPS = (0, 1, 2, 4, 6)  # the stages after which the sides are halved, or the encoder ends
 ENCODER_WIDTHS = (16, 24, 40, 112, 320)
@@ -84,7 +84,7 @@ class UNetLite0(nn.Module):
 
     def __init__(self, n_classes: int = 11, widths: Sequence[int] = (128, 64, 32, 24)):
         super().__init__()
-        encoder = EfficientNetLite0()
+        encoder = EfficientNetLite()
         self.stem, self.stages = encoder.stem, encoder.stages
         s2, s4, s8, s16, s32 = ENCODER_WIDTHS
         self.up16 = Up(s32, s16, widths[0])

@@ -1,9 +1,10 @@
-"""EfficientNet-Lite0: inverted residuals without squeeze-and-excitation, ReLU6 throughout.
+"""EfficientNet-Lite0 and Lite2: inverted residuals without squeeze-and-excitation, ReLU6 throughout.
 
 Tan and Le 2019 (arXiv 1905.11946); the Lite variant: github.com/tensorflow/tpu, efficientnet/lite. Takes float32
 (B, 3, H, W) in [-1, 1] with sides that are multiples of 32, returns logits (B, n_classes).
 """
 
+import math
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 
 class Stage(NamedTuple):
-    """One row of the paper's table 1."""
+    """One row of the paper's table 1, as Lite0 has it."""
 
     blocks: int
     kernel: int
@@ -30,6 +31,23 @@ STAGES = (
     Stage(1, 3, 1, 6, 320),
 )
 STEM, HEAD = 32, 1280
+SCALES = {0: (1.0, 1.0), 2: (1.1, 1.2)}
+"""Variant -> (width, depth) as multiples of Lite0's; Lite leaves stem, first and last stage as deep as they are."""
+
+
+def scaled(variant: int) -> tuple[Stage, ...]:
+    """The stages of a variant: widths in multiples of 8, which never lose more than a tenth, depths rounded up."""
+    width, depth = SCALES[variant]
+    last = len(STAGES) - 1
+
+    def wide(n: int) -> int:
+        eights = max(8, int(n * width + 4) // 8 * 8)
+        return eights if eights >= 0.9 * n * width else eights + 8
+
+    return tuple(
+        s._replace(width=wide(s.width), blocks=s.blocks if i in (0, last) else math.ceil(s.blocks * depth))
+        for i, s in enumerate(STAGES)
+    )
 
 
 class HalvingConv2d(nn.Conv2d):
@@ -67,18 +85,20 @@ class InvertedResidual(nn.Module):
         return x + self.block(x) if self.residual else self.block(x)
 
 
-class EfficientNetLite0(nn.Module):
-    """3.4 M parameters and a linear layer of 1280 x n_classes.
+class EfficientNetLite(nn.Module):
+    """3.4 M parameters with ten classes, 4.8 M as Lite2.
 
     Args:
         dropout: before the linear layer, training only.
+        variant: 0 or 2.
     """
 
-    def __init__(self, n_classes: int = 10, dropout: float = 0.2):
+    def __init__(self, n_classes: int = 10, dropout: float = 0.2, variant: int = 0):
         super().__init__()
+        self.variant = variant
         self.stem = nn.Sequential(*conv_bn(3, STEM, 3, 2), nn.ReLU6(inplace=True))
         stages, n_in = [], STEM
-        for s in STAGES:
+        for s in scaled(variant):
             blocks = []
             for i in range(s.blocks):
                 blocks.append(InvertedResidual(n_in, s.width, s.kernel, s.stride if i == 0 else 1, s.expand))
@@ -91,7 +111,7 @@ class EfficientNetLite0(nn.Module):
 
     def pooled(self, x: Tensor) -> Tensor:  # (B, 3, H, W)
         """What the linear layer gets, (B, 1280)."""
-        x = self.stages(self.stem(x))  # (B, 320, H/32, W/32)
+        x = self.stages(self.stem(x))  # (B, 320 or 352, H/32, W/32)
         x = self.neck(x)  # (B, 1280, H/32, W/32)
         return F.adaptive_avg_pool2d(x, 1).flatten(1)
 
