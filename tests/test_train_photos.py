@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,9 +41,10 @@ def test_an_interrupted_training_ends_the_same(tmp_path: Path) -> None:
         assert torch.equal(value, resumed.network.state_dict()[name]), name
 
 
-def test_folding_batch_norms_changes_nothing() -> None:
+@pytest.mark.parametrize("variant", list(photos.NAMES))
+def test_folding_batch_norms_changes_nothing(variant: int) -> None:
     torch.manual_seed(0)
-    network = EfficientNetLite(10)
+    network = EfficientNetLite(10, variant=variant)
     photos.load_imagenet(network)
     x = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
@@ -70,6 +72,57 @@ def test_every_layer_is_fine_tuned(tmp_path: Path) -> None:
         if trained and not name.startswith("head."):  # which started from random weights
             assert not torch.equal(value, after[name]), name
             assert torch.nn.functional.cosine_similarity(value.flatten(), after[name].flatten(), 0) > 0.9, name
+
+
+@SHIPPED
+def test_a_pupil_learns_what_its_teacher_believes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A teacher that takes everything for a horse: half of the pupil's belief goes over to it."""
+    horse = data.CIFAR10_CLASSES.index("horse")
+    monkeypatch.setattr(photos, "teacher", lambda: lambda x: torch.eye(10)[horse].expand(len(x), 10))
+    pictures, plan = photos.made_up(40, 0), replace(TINY, **{**photos.TAUGHT, "lr": 1e-3}, ema=0.5, epochs=8)
+    x = photos.normalise(photos.to_tensor(pictures).float() / 255)
+    believes = {}
+    for taught in (False, True):
+        run = tmp_path / str(taught)
+        done = photos.train("imagenet", 0, pictures, replace(plan, taught=taught), run, False)
+        with torch.inference_mode():
+            believes[taught] = float(done.network.eval()(x).softmax(1)[:, horse].mean())
+    assert believes[True] > believes[False] + 0.2
+
+
+def test_the_teacher_is_the_larger_network_at_its_temperature(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = EfficientNetLite(10, variant=2).eval()
+    card = replace(weights.read_card("photos"), name=photos.TEACHER, config={"n_classes": 10, "variant": 2})
+    card.preprocess["temperature"] = 0.5
+    weights.save(network, card, tmp_path)
+    x = torch.rand(2, 3, 64, 64) * 2 - 1
+    with torch.inference_mode():
+        expected = (network(x) / 0.5).softmax(1)
+    torch.testing.assert_close(photos.teacher(tmp_path)(x), expected, atol=1e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("more", "command"),
+    [
+        ({}, ""),
+        ({"variant": 2, "frozen": 2, "lr": 4e-4, "minutes": 9}, " --variant 2 --frozen 2 --minutes 9 --lr 0.0004"),
+        (photos.AGAIN, " --again"),
+        ({**photos.TAUGHT, "minutes": 60}, " --taught --minutes 60"),
+    ],
+)
+def test_the_card_names_the_command(more: dict[str, Any], command: str) -> None:
+    assert photos_ship.command_of(replace(photos.PLANS["imagenet"], **more)) == f"python -m train.photos{command}"
+
+
+@pytest.mark.parametrize(
+    "options", [["--taught", "--variant", "2"], ["--again", "--from-scratch"], ["--taught", "--again"]]
+)
+def test_options_that_do_not_go_together(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        photos.main(options)
+    said = capsys.readouterr().err
+    assert "pupil" in said or "not allowed with" in said
 
 
 def test_augmentation_keeps_shape_and_range() -> None:
