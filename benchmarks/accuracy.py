@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.results import record
 from tasks.classification import DigitClassifier, PhotoClassifier
+from tasks.photo_models import BUNDLED_MODELS
 from train import data
 
 
@@ -18,22 +19,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=data.default_data_dir())
     args = parser.parse_args()
-    models: list[tuple[DigitClassifier | PhotoClassifier, data.ImageSet]] = [
-        (DigitClassifier.load(), data.mnist(args.data, train=False)),
-        (PhotoClassifier.load("cifar10"), data.cifar10(args.data, train=False)),
+    digits, photos = (read(args.data, train=False) for read in (data.mnist, data.cifar10))
+    models: list[tuple[str, DigitClassifier | PhotoClassifier, data.ImageSet]] = [
+        ("digits", DigitClassifier.load(), digits),
+        *((name, PhotoClassifier.load(name), photos) for name in BUNDLED_MODELS),
     ]
-    for model, test in models:
+    for name, model, test in models:
         assert model.card is not None
+        alone = name not in BUNDLED_MODELS or len(BUNDLED_MODELS[name].members) == 1
+        called = "accuracy" if alone else "accuracy together"
+        claimed = next(metric for metric in model.card.metrics if metric.name.startswith(called))
         start = time.perf_counter()
         read = model.classify_batch(test.images).argmax(1)
         seconds = time.perf_counter() - start
         record(
             "accuracy",
             {
-                "model": model.card.name,
+                "model": name,
                 "n": len(test),
                 "accuracy_percent": round(100 * float((read == test.labels).mean()), 3),
-                "card_percent": round(model.card.metrics[0].value, 3),
+                "card_percent": round(claimed.value, 3),
                 "ms_per_picture": round(1000 * seconds / len(test), 3),
             },
         )

@@ -6,7 +6,6 @@ photo classifiers are torchvision's, trained on ImageNet-1k and downloaded on fi
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from torch import Tensor, nn
 from tasks import compute, downloads, ink, weights
 from tasks.images import ImageLike, check_batch, to_rgb
 from tasks.networks.digit_cnn import DigitCommittee
-from tasks.networks.efficientnet_lite import EfficientNetLite
+from tasks.networks.efficientnet_lite import EfficientNetLite, LiteCommittee
+from tasks.photo_models import BUNDLED_MODELS, CIFAR10, IMAGENET_MODELS, LITE_CAM, CamLayer
 
 LITE_MEAN, LITE_STD = 127 / 255, 128 / 255  # what EfficientNet-Lite0's ImageNet weights were trained with
 IG_STEPS = 64  # points on the path of integrated gradients
@@ -125,31 +125,6 @@ def turned(x: Tensor, degrees: float) -> Tensor:
 # -- photos --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class ImageNetModel:
-    """A network of torchvision's that can be had by download."""
-
-    title: str
-    megabytes: int
-    cam: "CamLayer"
-
-
-@dataclass(frozen=True)
-class CamLayer:
-    """The last layer with positions, whose output Grad-CAM weighs, and where in the network's input they lie."""
-
-    name: str
-    first: float = 0.0  # px of the first position's centre: what the padding on the way makes of it
-    step: int = 32  # px between positions
-
-
-IMAGENET_MODELS = {
-    "resnet50": ImageNetModel("ResNet-50", 98, CamLayer("layer4")),
-    "vgg16": ImageNetModel("VGG-16", 528, CamLayer("features", first=15.5)),
-    "efficientnet_b0": ImageNetModel("EfficientNet-B0", 21, CamLayer("features")),
-    "efficientnet_v2_s": ImageNetModel("EfficientNetV2-S", 83, CamLayer("features")),
-}
-LITE_CAM = CamLayer("stages.5", first=31)
 CAM_SIDE = 64  # px of the maps that grad_cam returns
 
 
@@ -187,28 +162,40 @@ class PhotoClassifier:
     def load(
         cls, name: str = "cifar10", folder: Path = weights.FOLDER, progress: downloads.Progress | None = None
     ) -> "PhotoClassifier":
-        """The bundled network ("cifar10") or one of IMAGENET_MODELS, which is downloaded on first use.
+        """One of BUNDLED_MODELS, or one of IMAGENET_MODELS, which is downloaded on first use.
 
         Raises:
             WeightsError: bundled file missing or damaged; unknown name; download impossible.
         """
-        if name == "cifar10":
-            network, card = weights.load("photos", EfficientNetLite, folder)
-            return cls.of_lite(network, tuple(card.classes), int(card.preprocess["size"]), card)
+        if name in BUNDLED_MODELS:
+            return cls._load_bundled(name, folder)
         if not isinstance(name, str) or name not in IMAGENET_MODELS:
-            known = ", ".join(("cifar10", *IMAGENET_MODELS))
+            known = ", ".join((*BUNDLED_MODELS, *IMAGENET_MODELS))
             raise weights.WeightsError(f"There is no photo model {str(name)[:40]!r}; there are {known}.")
         return cls._load_imagenet(name, progress)
 
     @classmethod
+    def _load_bundled(cls, name: str, folder: Path) -> "PhotoClassifier":
+        about = BUNDLED_MODELS[name]
+        networks, cards = zip(*(weights.load(one, EfficientNetLite, folder) for one in about.members), strict=True)
+        card = cards[-1]  # which knows how the committee does, too
+        temperature = card.tables["together"]["temperature"] if len(cards) > 1 else card.preprocess["temperature"]
+        return cls.of_lite(networks, tuple(card.classes), int(card.preprocess["size"]), float(temperature),
+                           f"{about.title}, {CIFAR10}", card)  # fmt: skip
+
+    @classmethod
     def of_lite(
-        cls, network: nn.Module, classes: tuple[str, ...], size: int, card: weights.Card | None = None
+        cls,
+        networks: Sequence[EfficientNetLite],
+        classes: tuple[str, ...],
+        size: int,
+        temperature: float = 1.0,
+        title: str = "EfficientNet-Lite",
+        card: weights.Card | None = None,
     ) -> "PhotoClassifier":
-        """A network for CIFAR-10's 32 px photos, which it gets enlarged to `size` px, as they are and mirrored."""
-        temperature = float(card.preprocess.get("temperature", 1.0)) if card else 1.0
-        return cls("cifar10", card.title if card else "EfficientNet-Lite0", network, classes, to_32,
-                   lambda x: enlarge_and_normalise(x, size), LITE_CAM, mirror=True, card=card,
-                   temperature=temperature)  # fmt: skip
+        """Networks for CIFAR-10's 32 px photos, which they get enlarged to `size` px, as they are and mirrored."""
+        return cls("cifar10", title, LiteCommittee(networks), classes, to_32, lambda x: enlarge_and_normalise(x, size),
+                   LITE_CAM, mirror=True, card=card, temperature=temperature)  # fmt: skip
 
     @classmethod
     def _load_imagenet(cls, name: str, progress: downloads.Progress | None) -> "PhotoClassifier":
@@ -223,7 +210,7 @@ class PhotoClassifier:
             why = error if isinstance(error, downloads.DownloadError) else "they do not fit this version of torchvision"
             raise weights.WeightsError(
                 f"{about.title}'s weights ({about.megabytes} MB) could not be downloaded: {why}. The bundled "
-                "EfficientNet-Lite0 works without; try this one again when connected."
+                "networks work without; try this one again when connected."
             ) from error
         preset = chosen.transforms()
         resize, crop = preset.resize_size[0], preset.crop_size[0]

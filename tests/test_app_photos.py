@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from tasks import compute, weights
-from tasks.classification import IMAGENET_MODELS
+from tasks.photo_models import BUNDLED_MODELS, IMAGENET_MODELS
 from tasks.tabs import classification_photos as tab
 from tasks.tabs import models
 from tasks.tabs.picture import sample_pictures
@@ -118,7 +119,8 @@ def test_compare() -> None:
 
 
 def test_titles_say_what_is_downloaded() -> None:
-    assert set(tab.MODELS) == {"cifar10", *IMAGENET_MODELS}
+    assert list(tab.MODELS) == [*BUNDLED_MODELS, *IMAGENET_MODELS]
+    assert all("bundled" in tab.MODELS[name] and "MB" not in tab.MODELS[name] for name in BUNDLED_MODELS)
     for name, about in IMAGENET_MODELS.items():
         assert about.title in tab.MODELS[name] and f"{about.megabytes} MB" in tab.MODELS[name]
 
@@ -127,7 +129,7 @@ def test_samples_are_there() -> None:
     assert len(sample_pictures(tab.SAMPLES)) >= 3
 
 
-def test_two_downloaded_networks_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_other_networks_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     from tasks.classification import PhotoClassifier
 
     loaded: list[str] = []
@@ -137,19 +139,32 @@ def test_two_downloaded_networks_are_kept(monkeypatch: pytest.MonkeyPatch) -> No
         return name
 
     monkeypatch.setattr(PhotoClassifier, "load", load)
-    monkeypatch.setattr(models, "downloaded", compute.Kept(most=2))
+    monkeypatch.setattr(models, "others", compute.Kept(most=2))
     for name in ("resnet50", "vgg16", "resnet50", "efficientnet_b0", "resnet50", "vgg16"):
         assert models.photo_model(name) == name  # type: ignore[comparison-overlap]
     assert loaded == ["resnet50", "vgg16", "efficientnet_b0", "vgg16"]
 
 
+def a_card(**more: Any) -> weights.Card:
+    """Of a network that has 95.5 % of 1,000 test photos right."""
+    return weights.Card(
+        name="photos", task="", title="", architecture="", parameters=1, config={}, preprocess={}, classes=[],
+        metrics=[weights.Metric("accuracy", 95.5, "%", "test", 1000, "")], data={}, training={"minutes": 30}, paper="",
+        limits="", **more,
+    )  # fmt: skip
+
+
+def test_what_two_networks_have_wrong() -> None:
+    together = {"accuracy": 0.96, "wrong": [60, 50], "both_wrong": 35}
+    html = tab.together_html(a_card(tables={"together": together}))
+    assert "Of 1,000 test photos" in html and "Lite0 has 60 wrong" in html and "Lite2 50" in html
+    assert "only 35" in html and "96.0 %" in html and "94.0 and 95.0 %" in html
+    assert tab.together_html(a_card()) == ""
+
+
 def test_curves_of_a_card() -> None:
     curve = [{"step": 100.0, "val_accuracy": 0.5}, {"step": 200.0, "val_accuracy": 0.9}]
-    card = weights.Card(
-        name="photos", task="", title="", architecture="", parameters=1, config={}, preprocess={}, classes=[],
-        metrics=[weights.Metric("accuracy", 95.5, "%", "test", 10, "")], data={}, training={"minutes": 30}, paper="",
-        limits="", curve=curve,
-        tables={"from_scratch": {"curve": curve, "minutes": 30, "test_accuracy": 0.61}, "batch": 64},
-    )  # fmt: skip
+    scratch = {"curve": curve, "minutes": 30, "test_accuracy": 0.61}
+    card = a_card(curve=curve, tables={"from_scratch": scratch, "batch": 64})
     html = tab.curves_html(card)
     assert html.count("<polyline") == 2 and "95.5 %" in html and "61.0 %" in html and "thousands" in html

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights
 
 from tasks import classification, downloads, heatmap, weights
-from tasks.classification import IMAGENET_MODELS, CamLayer, PhotoClassifier
+from tasks.classification import PhotoClassifier
 from tasks.images import ImageError
-from tasks.networks.efficientnet_lite import EfficientNetLite, HalvingConv2d
+from tasks.networks.efficientnet_lite import EfficientNetLite, HalvingConv2d, LiteCommittee
+from tasks.photo_models import BUNDLED_MODELS, IMAGENET_MODELS, LITE_CAM, CamLayer
 from tests import hostile
 from train import data
 
@@ -41,7 +42,7 @@ def left_or_right() -> PhotoClassifier:
 @pytest.fixture(scope="module")
 def random_lite() -> PhotoClassifier:
     torch.manual_seed(0)
-    return PhotoClassifier.of_lite(EfficientNetLite(10), data.CIFAR10_CLASSES, 64)
+    return PhotoClassifier.of_lite([EfficientNetLite(10)], data.CIFAR10_CLASSES, 64)
 
 
 def half_bright(side: str) -> np.ndarray:
@@ -89,12 +90,45 @@ def test_cam_positions_of_lite() -> None:
             if isinstance(module, nn.Conv2d):
                 module.weight.fill_(1 / module.weight[0].numel())
     x = torch.full((1, 3, 448, 448), 0.01, requires_grad=True)
-    maps = network.stages[:6](network.stem(x))
+    maps = network.maps(x)
     (gradient,) = torch.autograd.grad(maps[0, 0, 6, 6], x)
     row = gradient.sum((0, 1, 3))
     centre = float((row * torch.arange(448)).sum() / row.sum())
-    cam = classification.LITE_CAM
+    cam = LITE_CAM
     assert centre == pytest.approx(cam.first + 6 * cam.step, abs=1.5)
+
+
+def test_a_committee_averages_logits_and_looks_where_its_members_look() -> None:
+    torch.manual_seed(0)
+    one, other = EfficientNetLite(10).eval(), EfficientNetLite(10, variant=2).eval()
+    x = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(LiteCommittee([one, other])(x), (one(x) + other(x)) / 2)
+
+    picture = hostile.scene()
+    alone = PhotoClassifier.of_lite([other], data.CIFAR10_CLASSES, 64)
+    twice = PhotoClassifier.of_lite([other, other], data.CIFAR10_CLASSES, 64)
+
+    def prepare(x: Tensor) -> Tensor:
+        return classification.enlarge_and_normalise(x, 64)
+
+    layer = CamLayer("stages.5", first=31)
+    bare = PhotoClassifier("bare", "", other, data.CIFAR10_CLASSES, classification.to_32, prepare, layer)
+    expected = bare.grad_cams(picture, list(bare.classes))
+    assert expected.max() > 0.5
+    for classifier in (alone, twice):
+        np.testing.assert_allclose(classifier.grad_cams(picture, list(bare.classes)), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", [n for n, about in BUNDLED_MODELS.items() if len(about.members) == 1])
+def test_a_bundled_network_alone(name: str) -> None:
+    (member,) = BUNDLED_MODELS[name].members
+    if not (weights.FOLDER / f"{member}.json").is_file():
+        pytest.skip(f"{member} is not shipped")
+    classifier = PhotoClassifier.load(name)
+    card = weights.read_card(member)
+    assert classifier.title == card.title and classifier.temperature == card.preprocess["temperature"]
+    assert sum(p.numel() for p in classifier.network.parameters()) == card.parameters
 
 
 @pytest.mark.parametrize("kernel", [3, 5])

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tasks import weights
+from tasks.classification import PhotoClassifier
 from tasks.diffusion import alpha_bars
 from tasks.networks.denoiser_unet import DenoiserUNet
 from tasks.networks.diffusion_unet import DiffusionUNet
@@ -81,10 +82,33 @@ def test_the_photo_card_keeps_curve_and_comparison_of_the_first_cycle(tmp_path: 
     assert card.tables["from_scratch"] == before.tables["from_scratch"]
     assert card.tables["first_cycle"] == before.metrics[0].value / 100
     assert [m.name for m in card.metrics] == [m.name for m in before.metrics]
-    command = "python -m train.photos --again --batch 16 --lr 0.0007"
+    command = "python -m train.photos --again --frozen 0 --batch 16 --lr 0.0007"
     assert card.training["command"] == f"{before.training['command']}, then {command}"
     once_more = photos_ship.after_another_cycle(replace(card, tables={**card.tables}), card)
     assert once_more.tables["first_cycle"] == card.tables["first_cycle"]
+
+
+def test_two_networks_are_measured_together_and_again_after_a_change(tmp_path: Path) -> None:
+    """Their figures stand on the larger one's card, with the hash of the smaller."""
+    photos.smoke(tmp_path, 0, False)
+    folder, made, test = tmp_path / "weights", photos.made_up(80, 0), photos.made_up(40, 1)
+    with pytest.raises(weights.WeightsError, match="photos_lite2"):
+        PhotoClassifier.load("cifar10", folder)
+    plan = replace(photos.PLANS["imagenet"], epochs=1, size=32, variant=2)
+    done = photos.train("imagenet", 0, made, plan, tmp_path / "lite2", False)
+    card = photos_ship.ship(done, None, made, test, 0, plan, folder)
+    assert card.name == "photos_lite2" and card.config["variant"] == 2 and "Lite2" in card.title
+    assert card.tables["together"]["with"] == weights.read_card("photos", folder).sha256
+    both = PhotoClassifier.load("cifar10", folder)
+    assert both.temperature == card.tables["together"]["temperature"] and "together" in both.title
+    (claimed,) = (m.value for m in card.metrics if m.name.startswith("accuracy together"))
+    assert 100 * photos_ship.accuracy(both, test) == pytest.approx(claimed, abs=1e-3)
+
+    photos.smoke(tmp_path, 1, False)  # the smaller one anew
+    changed = weights.read_card("photos_lite2", folder)
+    assert changed.tables["together"]["with"] == weights.read_card("photos", folder).sha256
+    assert changed.tables["together"]["with"] != card.tables["together"]["with"] and changed.sha256 == card.sha256
+    assert [m.name for m in changed.metrics] == [m.name for m in card.metrics]
 
 
 def test_the_card_before_a_further_cycle_of_the_photos_is_kept(tmp_path: Path) -> None:

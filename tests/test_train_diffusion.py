@@ -68,7 +68,7 @@ def test_shipped_card_is_true(name: str, data_dir: Path) -> None:
     from tasks.classification import DigitClassifier, PhotoClassifier
 
     generator = DiffusionGenerator.load(name)
-    classifier = DigitClassifier.load() if name == "mnist" else PhotoClassifier.load("cifar10")
+    classifier = DigitClassifier.load() if name == "mnist" else PhotoClassifier.load("cifar10_lite0")
     steps = int(generator.card.preprocess.get("steps", 10))
     images, labels, _ = diffusion_ship.make(generator, 200, "unipc", steps, None)
     agreement = float((classifier.classify_batch(images).argmax(1) == labels).mean())

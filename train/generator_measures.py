@@ -116,8 +116,10 @@ class Judge:
 
     @classmethod
     def of(cls, dataset: str, train_set: data.ImageSet, test: data.ImageSet, folder: Path = weights.FOLDER) -> "Judge":
-        """With the shipped networks for "mnist" or "cifar10". Raises WeightsError."""
-        classifier = DigitClassifier.load(folder) if dataset == "mnist" else PhotoClassifier.load("cifar10", folder)
+        """With the shipped networks for "mnist" or "cifar10", of whose two the smaller one. Raises WeightsError."""
+        classifier = (
+            DigitClassifier.load(folder) if dataset == "mnist" else PhotoClassifier.load("cifar10_lite0", folder)
+        )
         return cls(Features.of(dataset, folder), classifier, train_set, test)
 
     def __call__(self, images: np.ndarray, labels: np.ndarray) -> Quality:

@@ -1,17 +1,20 @@
 """What the photo network's card says: accuracy, calibration, confusion, and the same network from random weights."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from tasks import weights
 from tasks.classification import LITE_MEAN, LITE_STD, PhotoClassifier
 from tasks.networks.efficientnet_lite import EfficientNetLite
+from tasks.photo_models import BUNDLED_MODELS
 from train import data, options, report
 from train.loop import Fit
 from train.photos import AGAIN, NAMES, PLANS, TAUGHT, Plan, split, unfold
@@ -28,17 +31,19 @@ def as_stored(network: nn.Module) -> EfficientNetLite:
 
 def classifier_of(network: nn.Module, size: int, temperature: float = 1.0) -> PhotoClassifier:
     """The app's own handler around a network just trained."""
-    classifier = PhotoClassifier.of_lite(as_stored(network), data.CIFAR10_CLASSES, size)
-    classifier.temperature = temperature
-    return classifier
+    return PhotoClassifier.of_lite([as_stored(network)], data.CIFAR10_CLASSES, size, temperature)
 
 
-def fitted_temperature(classifier: PhotoClassifier, held_out: data.ImageSet) -> float:
+def logits_of(classifier: PhotoClassifier, photos: data.ImageSet) -> Tensor:
+    """float32 (N, 10), each row but for a constant; photos as the app reads them, mirror images included."""
+    probabilities = torch.from_numpy(classifier.classify_batch(photos.images))
+    return probabilities.clamp_min(1e-30).log() * classifier.temperature
+
+
+def fitted_temperature(logits: Tensor, labels: np.ndarray) -> float:
     """The softmax temperature with the lowest cross-entropy on held-out photos: confidence becomes a probability."""
-    logits = torch.from_numpy(classifier.classify_batch(held_out.images)).clamp_min(1e-30).log()  # but for a constant
-    labels = torch.from_numpy(held_out.labels)
     grid = [round(0.3 + 0.02 * i, 2) for i in range(60)]
-    return min(grid, key=lambda t: F.cross_entropy(logits / t, labels).item())
+    return min(grid, key=lambda t: F.cross_entropy(logits / t, torch.from_numpy(labels)).item())
 
 
 def accuracy(classifier: PhotoClassifier, photos: data.ImageSet) -> float:
@@ -81,18 +86,16 @@ def ship(
         before: the card of the weights that a further cycle began with; its comparison is kept.
     """
     val_set, size, stored = split(photos)[1], plan.size, as_stored(ours.network)
-    temperature = fitted_temperature(classifier_of(ours.network, size), val_set)
-    classifier = classifier_of(ours.network, size, temperature)
-    probabilities = classifier.classify_batch(test.images)
+    classifier = classifier_of(ours.network, size)
+    val_logits, test_logits = (logits_of(classifier, part) for part in (val_set, test))
+    temperature = fitted_temperature(val_logits, val_set.labels)
+    probabilities = (test_logits / temperature).softmax(1).numpy()
     predictions = probabilities.argmax(1)
     matrix = report.confusion(test.labels, predictions, len(data.CIFAR10_CLASSES))
     command = command_of(plan)
     training = report.about_training(command, seed, ours.minutes, ours.where)
     n, how = len(test), f"central square as 32 x 32 px, enlarged to {size} px, also mirrored; fp16 weights"
-
-    def metric(name: str, value: float, unit: str, conditions: str) -> weights.Metric:
-        return weights.Metric(name, round(value, 4), unit, "test", n, conditions)
-
+    metric = partial(_metric, n)
     card = weights.Card(
         name=NAMES[plan.variant],
         task="classification",
@@ -133,7 +136,64 @@ def ship(
         card.metrics.append(metric("accuracy from random weights", 100 * right, "%", how))
     if before is not None:
         card = after_another_cycle(card, before)
-    return weights.save(stored, card, folder, half=True)
+    card = weights.save(stored, card, folder, half=True)
+    both = measure_together(folder, val_set, test, {card.name: (val_logits, test_logits)})
+    return both if both is not None and both.name == card.name else card
+
+
+def measure_together(
+    folder: Path, val_set: data.ImageSet, test: data.ImageSet, known: Mapping[str, tuple[Tensor, Tensor]]
+) -> weights.Card | None:
+    """Measure the shipped networks together, as "cifar10" reads with them, and add that to the larger one's card.
+
+    Args:
+        known: name -> its logits of `val_set` and `test`, where they have been computed.
+    Returns:
+        That card; None where one of the two has not been shipped.
+    """
+    members = BUNDLED_MODELS["cifar10"].members
+    if not all((folder / f"{name}.json").is_file() for name in members):
+        return None
+    networks, cards = zip(*(weights.load(name, EfficientNetLite, folder) for name in members), strict=True)
+    size = int(cards[-1].preprocess["size"])
+
+    def of(network: EfficientNetLite) -> tuple[Tensor, Tensor]:
+        classifier = PhotoClassifier.of_lite([network], data.CIFAR10_CLASSES, size)
+        return logits_of(classifier, val_set), logits_of(classifier, test)
+
+    each = [known.get(name) or of(network) for network, name in zip(networks, members, strict=True)]
+    val_logits, test_logits = (torch.stack(parts).mean(0) for parts in zip(*each, strict=True))
+    temperature = fitted_temperature(val_logits, val_set.labels)
+    probabilities = (test_logits / temperature).softmax(1).numpy()
+    labels = torch.from_numpy(test.labels)
+    wrong = [logits.argmax(1) != labels for _, logits in each]
+    right = float((probabilities.argmax(1) == test.labels).mean())
+    committee = PhotoClassifier.of_lite(networks, data.CIFAR10_CLASSES, size, temperature)
+    metric, partner = partial(_metric, len(test)), f"together with {cards[0].title.partition(',')[0]}"
+    together = [
+        metric(f"accuracy {partner}", 100 * right, "%", "mean of both networks' logits"),
+        metric(f"expected calibration error {partner}",
+               100 * report.expected_calibration_error(probabilities, test.labels), "%", "15 bins"),
+        weights.Metric(f"time for one photo {partner}", round(milliseconds(committee, test.images[0]), 2), "ms", "test",
+                       1, f"median of 30, {report.hardware()}"),
+    ]  # fmt: skip
+    table = {
+        "accuracy": right,
+        "temperature": temperature,
+        "with": cards[0].sha256,
+        "wrong": [int(one.sum()) for one in wrong],
+        "both_wrong": int((wrong[0] & wrong[1]).sum()),
+    }
+    card = replace(
+        cards[-1],
+        metrics=[*(m for m in cards[-1].metrics if " together " not in m.name), *together],
+        tables=cards[-1].tables | {"together": table},
+    )
+    return weights.save(networks[-1], card, folder, half=True)
+
+
+def _metric(n: int, name: str, value: float, unit: str, conditions: str) -> weights.Metric:
+    return weights.Metric(name, round(value, 4), unit, "test", n, conditions)
 
 
 def after_another_cycle(card: weights.Card, before: weights.Card) -> weights.Card:

@@ -5,8 +5,10 @@ Tan and Le 2019 (arXiv 1905.11946); the Lite variant: github.com/tensorflow/tpu,
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -109,11 +111,36 @@ class EfficientNetLite(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(HEAD, n_classes)
 
+    def maps(self, x: Tensor) -> Tensor:  # (B, 3, H, W)
+        """The last maps but one, (B, 192 or 208, H/32, W/32)."""
+        return self.stages[:-1](self.stem(x))
+
     def pooled(self, x: Tensor) -> Tensor:  # (B, 3, H, W)
         """What the linear layer gets, (B, 1280)."""
-        x = self.stages(self.stem(x))  # (B, 320 or 352, H/32, W/32)
-        x = self.neck(x)  # (B, 1280, H/32, W/32)
+        return self._pooled_maps(self.maps(x))
+
+    def _pooled_maps(self, maps: Tensor) -> Tensor:
+        x = self.neck(self.stages[-1](maps))  # (B, 1280, H/32, W/32)
         return F.adaptive_avg_pool2d(x, 1).flatten(1)
 
+    def from_maps(self, maps: Tensor) -> Tensor:
+        """The logits, from what `maps` returned."""
+        return self.head(self.dropout(self._pooled_maps(maps)))  # (B, n_classes)
+
     def forward(self, x: Tensor) -> Tensor:  # (B, 3, H, W)
-        return self.head(self.dropout(self.pooled(x)))  # (B, n_classes)
+        return self.from_maps(self.maps(x))
+
+
+class LiteCommittee(nn.Module):
+    """EfficientNet-Lites whose logits are averaged. `together` is where the maps of all of them pass, side by side."""
+
+    def __init__(self, members: Sequence[EfficientNetLite]):
+        super().__init__()
+        self.members, self.together = nn.ModuleList(members), nn.Identity()
+        self.widths = [scaled(member.variant)[-2].width for member in members]
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, 3, H, W)
+        members: Any = self.members
+        maps = self.together(torch.cat([member.maps(x) for member in members], 1))
+        parts = maps.split(self.widths, 1)
+        return torch.stack([member.from_maps(part) for member, part in zip(members, parts, strict=True)]).mean(0)

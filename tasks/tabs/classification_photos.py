@@ -16,6 +16,7 @@ import numpy as np
 
 from tasks import compute, heatmap, images, weights
 from tasks.images import ImageLike
+from tasks.photo_models import BUNDLED_MODELS, CIFAR10, IMAGENET_MODELS
 from tasks.tabs import card, models
 from tasks.tabs.errors import answering
 from tasks.tabs.picture import checked_photo_input, picture_input
@@ -31,11 +32,11 @@ LEAD = (
     "it spoke for the answer, and which for the runner-up.</p>"
 )
 MODELS = {
-    "cifar10": "EfficientNet-Lite0 · CIFAR-10, bundled",
-    "efficientnet_b0": "EfficientNet-B0 · ImageNet, downloads 21 MB on first use",
-    "efficientnet_v2_s": "EfficientNetV2-S · ImageNet, downloads 83 MB on first use",
-    "resnet50": "ResNet-50 · ImageNet, downloads 98 MB on first use",
-    "vgg16": "VGG-16 · ImageNet, downloads 528 MB on first use",
+    **{name: f"{about.title} · {CIFAR10}, bundled" for name, about in BUNDLED_MODELS.items()},
+    **{
+        name: f"{about.title} · ImageNet, downloads {about.megabytes} MB on first use"
+        for name, about in IMAGENET_MODELS.items()
+    },
 }
 SAMPLES = (
     ("gradio", "media_assets/images/cheetah1.jpg"),
@@ -80,7 +81,7 @@ def answer(picture: ImageLike, name: str) -> Outputs:
     side = seen.shape[0]
     seen_update = gr.Image(enlarged(seen), label=f"What the network sees: {side} x {side} px",
                            alt_text=f"The photo's central square at {side} by {side} pixels")  # fmt: skip
-    return (result_html(probabilities, model.title, times, name == "cifar10"), seen_update, first, second,
+    return (result_html(probabilities, model.title, times, name in BUNDLED_MODELS), seen_update, first, second,
             gr.Dropdown([(f"{label} ({percent(probabilities[label])})", label) for label in top], value=top[1],
                         interactive=True))  # fmt: skip
 
@@ -141,11 +142,12 @@ def result_html(probabilities: Mapping[str, float], title: str, times: str, ten_
 
 
 def classify_photo(picture: ImageLike, model: str = "cifar10") -> dict[str, float]:
-    """Say what a photo shows: one of ten classes ("cifar10", bundled) or of ImageNet's thousand.
+    """Say what a photo shows: one of ten classes (bundled) or of ImageNet's thousand.
 
     Args:
         picture: PNG, JPEG, WebP, GIF, BMP or TIFF; its central square is classified.
-        model: "cifar10", or, downloaded on first use, "efficientnet_b0", "efficientnet_v2_s", "resnet50" or "vgg16".
+        model: "cifar10" (two networks together), "cifar10_lite0" or "cifar10_lite2" (one of them), or, downloaded on
+            first use, "efficientnet_b0", "efficientnet_v2_s", "resnet50" or "vgg16".
     Returns:
         {class: probability} of the five most probable classes, best first.
     """
@@ -192,8 +194,10 @@ def build_photos() -> None:
     other.input(answering(compare), [picture, model, other], second, trigger_mode="always_last",
                 show_progress="minimal", concurrency_id="heavy", api_visibility="private")  # fmt: skip
     _api()
-    _curves()
-    card.show_card("photos")
+    _lessons()
+    for about in BUNDLED_MODELS.values():
+        if len(about.members) == 1:
+            card.show_card(about.members[0], about.title)
 
 
 def _api() -> None:
@@ -206,12 +210,30 @@ def _api() -> None:
     )  # fmt: skip
 
 
-def _curves() -> None:
-    try:
-        html = curves_html(weights.read_card("photos"))
-    except weights.WeightsError:
-        return  # show_card says so
-    gr.HTML(html)
+def _lessons() -> None:
+    for name, html in (("photos", curves_html), ("photos_lite2", together_html)):
+        try:
+            text = html(weights.read_card(name))
+        except weights.WeightsError:
+            continue  # show_card says so
+        if text:
+            gr.HTML(text)
+
+
+def together_html(shown: weights.Card) -> str:
+    """What a second network buys: what each has wrong on the test photos, and both."""
+    table = shown.tables.get("together")
+    if not table:
+        return ""
+    n, (one, other), both = shown.metrics[0].n, table["wrong"], table["both_wrong"]
+    alone = [f"{100 - 100 * wrong / n:.1f}" for wrong in (one, other)]
+    return (
+        "<h3>What a second network buys</h3><p class='lab-lead'>"
+        f"Of {n:,} test photos EfficientNet-Lite0 has {one:,} wrong, the larger Lite2 {other:,}, and only {both:,} of "
+        "these are the same. So the mean of their logits is right more often than either: "
+        f"{100 * table['accuracy']:.1f} % (alone {' and '.join(alone)} %). "
+        "Choose one of them above, and see where they part.</p>"
+    )
 
 
 def curves_html(shown: weights.Card) -> str:

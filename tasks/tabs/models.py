@@ -29,16 +29,16 @@ def _load_photos() -> "PhotoClassifier":
 digit_classifier = Lazy(_load_digits)
 photo_classifier = Lazy(_load_photos)
 
-downloaded: "Kept[PhotoClassifier]" = Kept(most=2)  # VGG-16 alone takes 550 MB
+others: "Kept[PhotoClassifier]" = Kept(most=2)  # VGG-16 alone takes 550 MB
 
 
 def has_photo_model(name: str) -> bool:
     """Whether `photo_model` would answer at once."""
-    return photo_classifier.is_loaded if name == "cifar10" else name in downloaded
+    return photo_classifier.is_loaded if name == "cifar10" else name in others
 
 
 def photo_model(name: str, progress: "Progress | None" = None) -> "PhotoClassifier":
-    """The bundled network ("cifar10") or a downloaded one; of these the last two stay in memory.
+    """The one that is loaded at the start ("cifar10") or another; of these the last two stay in memory.
 
     Raises:
         WeightsError: file missing or damaged, unknown name, download impossible.
@@ -47,7 +47,7 @@ def photo_model(name: str, progress: "Progress | None" = None) -> "PhotoClassifi
         return photo_classifier()
     from tasks.classification import PhotoClassifier
 
-    return downloaded.get(str(name)[:40], lambda: PhotoClassifier.load(name, progress=progress))
+    return others.get(str(name)[:40], lambda: PhotoClassifier.load(name, progress=progress))
 
 
 diffusion: "Kept[DiffusionGenerator]" = Kept(most=2)
