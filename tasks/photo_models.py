@@ -38,7 +38,7 @@ class BundledModel:
 
 
 BUNDLED_MODELS = {
-    "cifar10": BundledModel("EfficientNet-Lite0 and Lite2 together", ("photos", "photos_lite2")),
+    "cifar10": BundledModel("EfficientNet-Lite0 + Lite2", ("photos", "photos_lite2")),
     "cifar10_lite0": BundledModel("EfficientNet-Lite0", ("photos",)),
     "cifar10_lite2": BundledModel("EfficientNet-Lite2", ("photos_lite2",)),
 }

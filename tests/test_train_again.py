@@ -100,7 +100,7 @@ def test_two_networks_are_measured_together_and_again_after_a_change(tmp_path: P
     assert card.name == "photos_lite2" and card.config["variant"] == 2 and "Lite2" in card.title
     assert card.tables["together"]["with"] == weights.read_card("photos", folder).sha256
     both = PhotoClassifier.load("cifar10", folder)
-    assert both.temperature == card.tables["together"]["temperature"] and "together" in both.title
+    assert both.temperature == card.tables["together"]["temperature"] and "+ Lite2" in both.title
     (claimed,) = (m.value for m in card.metrics if m.name.startswith("accuracy together"))
     assert 100 * photos_ship.accuracy(both, test) == pytest.approx(claimed, abs=1e-3)
 
