@@ -1,7 +1,7 @@
 """Classification: a CNN that reads handwritten digits, and photo classifiers made by transfer learning.
 
-`DigitClassifier` is `train/digits.py`'s network, `PhotoClassifier.load("cifar10")` that of `train/photos.py`; the other
-photo classifiers are torchvision's, trained on ImageNet-1k and downloaded on first use.
+`DigitClassifier` is `train/digits.py`'s network, `PhotoClassifier.load("cifar10")` those of `train/photos.py`; the
+other photo classifiers are torchvision's, trained on ImageNet-1k and downloaded on first use.
 """
 
 import math
@@ -21,7 +21,7 @@ from tasks.networks.digit_cnn import DigitCommittee
 from tasks.networks.efficientnet_lite import EfficientNetLite, LiteCommittee
 from tasks.photo_models import BUNDLED_MODELS, CIFAR10, IMAGENET_MODELS, LITE_CAM, CamLayer
 
-LITE_MEAN, LITE_STD = 127 / 255, 128 / 255  # what EfficientNet-Lite0's ImageNet weights were trained with
+LITE_MEAN, LITE_STD = 127 / 255, 128 / 255  # what EfficientNet-Lite's ImageNet weights were trained with
 IG_STEPS = 64  # points on the path of integrated gradients
 
 
@@ -129,7 +129,8 @@ CAM_SIDE = 64  # px of the maps that grad_cam returns
 
 
 class PhotoClassifier:
-    """Says what a photo shows. `classes` are its labels, `card` is None for downloaded networks.
+    """Says what a photo shows. `classes` are its labels, `card` is None for downloaded networks; two that are read
+    together have the larger one's, on which their figures stand, too.
 
     Args:
         see: float (B, 3, S, S) in [0, 1], square photos -> (B, 3, s, s), the pixels that the network gets.
@@ -167,21 +168,29 @@ class PhotoClassifier:
         Raises:
             WeightsError: bundled file missing or damaged; unknown name; download impossible.
         """
-        if name in BUNDLED_MODELS:
+        if isinstance(name, str) and name in BUNDLED_MODELS:
             return cls._load_bundled(name, folder)
-        if not isinstance(name, str) or name not in IMAGENET_MODELS:
-            known = ", ".join((*BUNDLED_MODELS, *IMAGENET_MODELS))
-            raise weights.WeightsError(f"There is no photo model {str(name)[:40]!r}; there are {known}.")
-        return cls._load_imagenet(name, progress)
+        if isinstance(name, str) and name in IMAGENET_MODELS:
+            return cls._load_imagenet(name, progress)
+        known = ", ".join((*BUNDLED_MODELS, *IMAGENET_MODELS))
+        raise weights.WeightsError(f"There is no photo model {str(name)[:40]!r}; there are {known}.")
 
     @classmethod
     def _load_bundled(cls, name: str, folder: Path) -> "PhotoClassifier":
         about = BUNDLED_MODELS[name]
         networks, cards = zip(*(weights.load(one, EfficientNetLite, folder) for one in about.members), strict=True)
         card = cards[-1]  # which knows how the committee does, too
-        temperature = card.tables["together"]["temperature"] if len(cards) > 1 else card.preprocess["temperature"]
-        return cls.of_lite(networks, tuple(card.classes), int(card.preprocess["size"]), float(temperature),
-                           f"{about.title}, {CIFAR10}", card)  # fmt: skip
+        together = len(cards) > 1
+        try:
+            temperature = float((card.tables["together"] if together else card.preprocess)["temperature"])
+            size = int(card.preprocess["size"])
+        except (KeyError, TypeError, ValueError) as error:
+            measured = " of both networks together" if together else ""
+            raise weights.WeightsError(
+                f"The card {card.name}.json lacks size or temperature{measured}. Restore it with "
+                f"`git checkout -- weights/{card.name}.*` or ship it again with `python -m train.photos`."
+            ) from error
+        return cls.of_lite(networks, tuple(card.classes), size, temperature, f"{about.title}, {CIFAR10}", card)
 
     @classmethod
     def of_lite(

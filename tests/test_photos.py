@@ -131,6 +131,23 @@ def test_a_bundled_network_alone(name: str) -> None:
     assert sum(p.numel() for p in classifier.network.parameters()) == card.parameters
 
 
+@pytest.mark.parametrize("name", [["cifar10"], {}, None, "lite2"])
+def test_no_such_model_is_a_sentence(name: object) -> None:
+    with pytest.raises(weights.WeightsError, match="There is no photo model"):
+        PhotoClassifier.load(name)  # type: ignore[arg-type]
+
+
+def test_a_larger_network_that_was_not_measured_together_is_a_sentence(tmp_path: Path) -> None:
+    for member in BUNDLED_MODELS["cifar10"].members:
+        network = EfficientNetLite(10, variant=2 if member == "photos_lite2" else 0)
+        card = weights.read_card(member)
+        card.tables.pop("together", None)
+        weights.save(network, card, tmp_path)
+    with pytest.raises(weights.WeightsError, match=r"photos_lite2\.json lacks size or temperature of both"):
+        PhotoClassifier.load("cifar10", tmp_path)
+    assert PhotoClassifier.load("cifar10_lite2", tmp_path)
+
+
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_halving_pads_as_tensorflow_does(kernel: int) -> None:
     """Output i of TensorFlow's "same" padding covers inputs from 2 i - (k - 2) // 2 on."""

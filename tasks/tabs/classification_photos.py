@@ -214,8 +214,8 @@ def _lessons() -> None:
     for name, html in (("photos", curves_html), ("photos_lite2", together_html)):
         try:
             text = html(weights.read_card(name))
-        except weights.WeightsError:
-            continue  # show_card says so
+        except (weights.WeightsError, KeyError, TypeError, ValueError):
+            continue  # no card may break the page; show_card and the model itself say what is wrong
         if text:
             gr.HTML(text)
 
