@@ -88,6 +88,7 @@ def fit(
     stop_after: int | None = None,
     groups: Callable[[nn.Module], list[dict[str, Any]]] | None = None,
     progress: Progress | None = None,
+    prepare: Callable[[Any], Any] | None = None,
 ) -> Fit:
     """Train `network` for `recipe.steps` steps, or for `recipe.minutes`.
 
@@ -101,6 +102,7 @@ def fit(
         groups: the network -> the optimiser's parameter groups, where parts of it learn differently ("lr_scale",
             "betas"); None: weight decay on matrices and kernels only.
         progress: is kept up to date before each batch.
+        prepare: makes of a batch, where it is trained on, what `loss` gets; once a step, however many passes that has.
     Raises:
         ValueError: `resume` finds a checkpoint that another recipe wrote.
     """
@@ -188,6 +190,8 @@ def fit(
         if on_gpu:  # from locked memory it is copied while the step before it is still computed
             batch = recursively_apply(_pinned, batch)
         batch = send_to_device(batch, accelerator.device, non_blocking=on_gpu)
+        if prepare is not None:
+            batch = prepare(batch)
         with torch.random.fork_rng(enabled=recipe.sharpness is not None):  # the second pass draws the same numbers
             value = gradients(batch)
         if recipe.sharpness is not None:

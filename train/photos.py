@@ -28,7 +28,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from tasks import compute, weights
 from tasks.classification import enlarge_and_normalise, normalise
 from tasks.networks.efficientnet_lite import STAGES, EfficientNetLite
-from train import data, options
+from train import data, fast_cpu, options
 from train.loop import Fit, Progress, Recipe, fit
 
 HELD_OUT = 2000  # training photos kept for validation
@@ -168,7 +168,8 @@ def train(
         load_imagenet(network)
         fold(network, plan.folded)
     if plan.frozen:
-        nn.ModuleList([network.stem, *network.stages[: plan.frozen]]).requires_grad_(False)
+        network.first(plan.frozen).requires_grad_(False)
+    fast_cpu.quicken(network)
     batch = min(plan.batch, len(images))
     per_epoch = len(images) // batch
     recipe = Recipe(
@@ -190,14 +191,20 @@ def train(
         return images[index], labels[index]
 
     believed = teacher() if plan.taught else None
+    passed = plan.frozen if 0 < plan.frozen <= plan.folded else None  # norms that follow the batch are no constant
+    begin = fast_cpu.frozen(network.first(plan.frozen)) if passed else None
 
-    def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    def prepare(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
         now = min(plan.size_before, plan.size) if progress.share < BEFORE else plan.size
-        x, y = normalise(augment(batch[0].float() / 255, now)), batch[1]
-        logits = model(x).float()
-        if believed is None:
+        x = normalise(augment(batch[0].float() / 255, now))
+        return begin(x) if begin else x, batch[1], believed(x) if believed else None
+
+    def loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor | None]) -> Tensor:
+        x, y, taught = batch
+        logits = model(x, passed).float()
+        if taught is None:
             return F.cross_entropy(logits, y, label_smoothing=0.1)
-        return (F.cross_entropy(logits, y) + F.cross_entropy(logits, believed(x))) / 2
+        return (F.cross_entropy(logits, y) + F.cross_entropy(logits, taught)) / 2
 
     @torch.inference_mode()
     def evaluate(model: nn.Module) -> dict[str, float]:
@@ -208,7 +215,7 @@ def train(
         return {"val_accuracy": right / len(val_labels)}
 
     return fit(network, batch_at, loss, recipe, run, resume=resume, evaluate=evaluate,
-               evaluate_every=max(1, per_epoch), stop_after=stop_after, progress=progress)  # fmt: skip
+               evaluate_every=max(1, per_epoch), stop_after=stop_after, progress=progress, prepare=prepare)  # fmt: skip
 
 
 def teacher(folder: Path = weights.FOLDER) -> Callable[[Tensor], Tensor]:

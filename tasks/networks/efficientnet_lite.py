@@ -111,9 +111,13 @@ class EfficientNetLite(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(HEAD, n_classes)
 
-    def maps(self, x: Tensor) -> Tensor:  # (B, 3, H, W)
-        """The last maps but one, (B, 192 or 208, H/32, W/32)."""
-        return self.stages[:-1](self.stem(x))
+    def first(self, stages: int) -> nn.Sequential:
+        """The stem and so many stages."""
+        return nn.Sequential(self.stem, *self.stages[:stages])
+
+    def maps(self, x: Tensor, passed: int | None = None) -> Tensor:  # (B, 3, H, W)
+        """The last maps but one, (B, 192 or 208, H/32, W/32); `passed`: of what `first(passed)` returned."""
+        return self.stages[passed or 0 : -1](self.stem(x) if passed is None else x)
 
     def pooled(self, x: Tensor) -> Tensor:  # (B, 3, H, W)
         """What the linear layer gets, (B, 1280)."""
@@ -127,8 +131,8 @@ class EfficientNetLite(nn.Module):
         """The logits, from what `maps` returned."""
         return self.head(self.dropout(self._pooled_maps(maps)))  # (B, n_classes)
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, 3, H, W)
-        return self.from_maps(self.maps(x))
+    def forward(self, x: Tensor, passed: int | None = None) -> Tensor:  # (B, 3, H, W), or as `maps`
+        return self.from_maps(self.maps(x, passed))
 
 
 class LiteCommittee(nn.Module):

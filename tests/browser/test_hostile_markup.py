@@ -95,6 +95,7 @@ def test_classes_of_a_model(marked: Page, tmp_path: Path) -> None:
     assert_not_owned(marked)
     marked.get_by_role("tab", name="Side by side").click()
     marked.locator("#compare-picture input[type=file]").set_input_files(hostile.good_png(tmp_path))
+    expect(marked.locator("#compare-picture img")).to_be_visible()  # else "Compare" may come before the upload's end
     marked.get_by_role("button", name="Compare", exact=True).click()
     expect(marked.locator("#compare-table")).to_contain_text(f"{MARKUP}0")
     assert_not_owned(marked)
