@@ -109,11 +109,31 @@ def test_the_teacher_is_the_larger_network_at_its_temperature(tmp_path: Path) ->
         ({}, ""),
         ({"variant": 2, "frozen": 2, "lr": 4e-4, "minutes": 9}, " --variant 2 --frozen 2 --minutes 9 --lr 0.0004"),
         (photos.AGAIN, " --again"),
+        ({**photos.AGAIN, "frozen": 2, "folded": 3, "sharpness": None}, " --again --frozen 2 --folded 3 --sharpness 0"),
         ({**photos.TAUGHT, "minutes": 60}, " --taught --minutes 60"),
     ],
 )
 def test_the_card_names_the_command(more: dict[str, Any], command: str) -> None:
     assert photos_ship.command_of(replace(photos.PLANS["imagenet"], **more)) == f"python -m train.photos{command}"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--again"], (3, len(photos.STAGES), 0.05)),
+        (["--again", "--frozen", "0", "--folded", "3", "--sharpness", "0"], (0, 3, None)),
+        (["--sharpness", "0.1"], (0, photos.FOLDED, 0.1)),
+    ],
+)
+def test_options_reach_the_plan(
+    options: list[str], expected: tuple[int, int, float | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[photos.Plan] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(data, "cifar10", lambda *_, **__: photos.made_up(10, 0))
+    monkeypatch.setattr(photos, "train", lambda start, seed, pictures, plan, *_: plans.append(plan))
+    photos.main(options)
+    assert [(plan.frozen, plan.folded, plan.sharpness) for plan in plans] == [expected]
 
 
 @pytest.mark.parametrize(

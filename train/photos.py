@@ -63,6 +63,8 @@ AGAIN: dict[str, Any] = {"again": True, "lr": 1e-4, "size_before": SIZE, "folded
                          "sharpness": 0.05}  # fmt: skip
 """What a further cycle does otherwise: what the network fits it fits already, now for a flatter minimum (LOG.md)."""
 TAUGHT: dict[str, Any] = {**AGAIN, "sharpness": None, "taught": True, "lr": 2e-4}
+HOW = ("frozen", "folded", "sharpness")
+"""What of a plan has an option of its own, beside the budget."""
 NAMES = {0: "photos", 2: "photos_lite2"}
 """Variant -> its file in `weights/`."""
 TEACHER = NAMES[2]
@@ -287,6 +289,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     start.add_argument("--taught", action="store_true", help="a further cycle with the larger network as its teacher")
     parser.add_argument("--variant", type=int, choices=list(NAMES), default=0, help="which EfficientNet-Lite")
     parser.add_argument("--frozen", type=int, help="stages, with the stem before them, that stay as they are")
+    parser.add_argument("--folded", type=int, help="stages, after the stem, without batch norms that follow the batch")
+    parser.add_argument("--sharpness", type=float, help="radius of sharpness-aware minimisation; 0: an ordinary step")
     parser.add_argument("--out", type=Path, help="where --smoke writes; default: a temporary folder")
     options.add_budget(parser)
     args = parser.parse_args(arguments)
@@ -300,8 +304,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--taught: the larger network is the teacher, --variant 0 its pupil")
     cycle, more = ("taught", TAUGHT) if args.taught else ("again", AGAIN) if args.again else ("", {})
     more = {**more, **options.budget(args), "variant": args.variant}
-    if args.frozen is not None:
-        more["frozen"] = args.frozen
+    more |= {name: getattr(args, name) for name in HOW if getattr(args, name) is not None}
+    more["sharpness"] = more.get("sharpness") or None
 
     def folder(start: str) -> Path:
         return Path("runs") / "-".join(filter(None, (NAMES[args.variant].replace("_", "-"), start, cycle)))

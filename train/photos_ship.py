@@ -17,7 +17,7 @@ from tasks.networks.efficientnet_lite import EfficientNetLite
 from tasks.photo_models import BUNDLED_MODELS
 from train import data, options, report
 from train.loop import Fit
-from train.photos import AGAIN, NAMES, PLANS, TAUGHT, Plan, split, unfold
+from train.photos import AGAIN, HOW, NAMES, PLANS, TAUGHT, Plan, split, unfold
 
 
 def as_stored(network: nn.Module) -> EfficientNetLite:
@@ -65,8 +65,8 @@ def command_of(plan: Plan) -> str:
     cycle, more = (" --taught", TAUGHT) if plan.taught else (" --again", AGAIN) if plan.again else ("", {})
     usual = replace(PLANS["imagenet"], **more)
     variant = f" --variant {plan.variant}" if plan.variant else ""
-    frozen = f" --frozen {plan.frozen}" if plan.frozen != usual.frozen else ""
-    return f"python -m train.photos{cycle}{variant}{frozen}{options.budget_options(plan, usual)}"
+    how = [f" --{name} {getattr(plan, name) or 0:g}" for name in HOW if getattr(plan, name) != getattr(usual, name)]
+    return f"python -m train.photos{cycle}{variant}{''.join(how)}{options.budget_options(plan, usual)}"
 
 
 def ship(
