@@ -45,6 +45,16 @@ def test_frozen_kernels_get_no_gradient() -> None:
     assert convolution.weight.grad is None and convolution.bias is not None and convolution.bias.grad is not None
 
 
+def test_other_processors_and_precisions_compute_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_cpu._Depthwise, "apply", None)
+    convolution = nn.Conv2d(4, 4, 5, padding=2, groups=4)
+    fast_cpu.quicken(convolution)
+    x = torch.randn(1, 4, 6, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert convolution(x).dtype == torch.bfloat16
+    assert convolution.to("meta")(x.to("meta")).shape == x.shape
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -39,10 +39,13 @@ class _Depthwise(torch.autograd.Function):
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """As its parent; for odd kernels of stride 1 whose maps keep their size."""
+    """As its parent; for odd kernels of stride 1 whose maps keep their size. In float on CPUs, else its parent's."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return _Depthwise.apply(x, self.weight, self.bias, self.padding[0])
+        if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+            return super().forward(x)
+        y: Tensor = _Depthwise.apply(x, self.weight, self.bias, self.padding[0])
+        return y
 
 
 def quicken(network: nn.Module) -> None:
