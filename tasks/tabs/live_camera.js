@@ -6,7 +6,8 @@
 //   quality                of the JPEG frames, in [0, 1]
 //   prepare()              asks for the network; sets `about` and calls `ready`, or says what is wrong
 //   send(jpeg, number)     asks about a frame; -> a promise of {busy}, {error}, {late} or {ms, ...}
-//   take(answer, now)      an answer newer than those before it
+//   take(answer, now, of)  an answer newer than those before it, and what `remember` returned for its frame
+//   remember()             what is to be kept of a frame that is sent; left out: nothing
 //   frame(now)             the camera shows a new picture
 //   on(), off()            the camera was started, stopped
 const $ = (selector) => element.querySelector(selector);
@@ -117,6 +118,7 @@ async function ask() {
   small.width = Math.round(video.videoWidth * scale); small.height = Math.round(video.videoHeight * scale);
   const number = ++sent, of = stream, network = about;
   ink.drawImage(video, 0, 0, small.width, small.height);
+  const kept = widget.remember?.();
   inFlight++;
   const answer = await widget.send(small.toDataURL('image/jpeg', widget.quality), number).catch(() => null);
   inFlight--;
@@ -129,7 +131,7 @@ async function ask() {
   if (answer.late) { ask(); return; }
   keep(times.trips, now - asked); keep(times.answers, now); answers++;
   modelMs = answer.ms;
-  if (number > newest) { newest = number; widget.take(answer, now); }
+  if (number > newest) { newest = number; widget.take(answer, now, kept); }
   ask();
 }
 

@@ -14,7 +14,8 @@ const widget = {
     jpeg, visitor: VISITOR, frame: number, model: about.name, size: Number($('.size').value),
     confidence: Number($('.confidence').value), iou: Number($('.iou').value), classes: wanted, track: $('.track').checked,
   }),
-  take: (answer, now) => take(answer, now),
+  remember: () => (hiding() ? copy(video) : null),
+  take: (answer, now, frame) => take(answer, now, frame),
 };
 
 // -- the model -------------------------------------------------------------------------------------------------------
@@ -60,11 +61,11 @@ $('.model').addEventListener('change', () => choose($('.model').value));
 $('.track').addEventListener('change', forget);
 
 // -- what was found --------------------------------------------------------------------------------------------------
-let found = null; // the newest answer, and when it came
+let found = null; // the newest answer, when it came, and, where people are hidden, the picture that it is about
 const tracks = new Map(), seen = new Map(); // id -> {points, at, kind}; class id -> set of ids
 function forget() { tracks.clear(); seen.clear(); found = null; stale = true; tally(); }
-function take(answer, now) {
-  found = {...answer, at: now}; stale = true;
+function take(answer, now, frame) {
+  found = {...answer, at: now, frame}; stale = true;
   answer.track?.forEach((id, i) => {
     const [x1, y1, x2, y2] = answer.boxes[i], kind = answer.kind[i];
     const track = tracks.get(id) || {points: []};
@@ -113,10 +114,10 @@ function paint(now) {
   draw(pen, at);
 }
 const hiding = () => $('.privacy').checked && about?.classes.includes('person');
-function draw(on, at) {
+function draw(on, at, shown = video) {
   const flip = $('.mirror').checked, X = (x) => at.left + at.width * (flip ? 1 - x : x), Y = (y) => at.top + at.height * y;
   if (!found) return;
-  if (hiding()) found.boxes.forEach((box, i) => { if (about.classes[found.kind[i]] === 'person') hide(on, box, X, Y, flip); });
+  if (hiding()) found.boxes.forEach((box, i) => { if (about.classes[found.kind[i]] === 'person') hide(on, box, X, Y, flip, shown); });
   on.lineWidth = 2; on.lineJoin = 'round';
   if ($('.track').checked) for (const track of tracks.values()) {
     on.strokeStyle = colour(track.kind); on.globalAlpha = .7; on.beginPath();
@@ -135,12 +136,12 @@ function draw(on, at) {
     on.fillStyle = '#111'; on.fillText(text, x + 5, y + 10);
   });
 }
-function hide(on, [x1, y1, x2, y2], X, Y, flip) { // a mosaic too coarse for a face, somewhat larger than the box
-  const w = x2 - x1, h = y2 - y1, V = video;
+function hide(on, [x1, y1, x2, y2], X, Y, flip, shown) { // a mosaic too coarse for a face, somewhat larger than the box
+  const w = x2 - x1, h = y2 - y1, [W, H] = sizeOf(shown);
   [x1, y1, x2, y2] = [Math.max(0, x1 - .08 * w), Math.max(0, y1 - .08 * h), Math.min(1, x2 + .08 * w), Math.min(1, y2 + .08 * h)];
-  mosaic.width = 6; mosaic.height = Math.max(2, Math.round(6 * (y2 - y1) * V.videoHeight / Math.max(1, (x2 - x1) * V.videoWidth)));
+  mosaic.width = 6; mosaic.height = Math.max(2, Math.round(6 * (y2 - y1) * H / Math.max(1, (x2 - x1) * W)));
   mosaicInk.imageSmoothingQuality = 'high';
-  mosaicInk.drawImage(V, x1 * V.videoWidth, y1 * V.videoHeight, (x2 - x1) * V.videoWidth, (y2 - y1) * V.videoHeight, 0, 0, mosaic.width, mosaic.height);
+  mosaicInk.drawImage(shown, x1 * W, y1 * H, (x2 - x1) * W, (y2 - y1) * H, 0, 0, mosaic.width, mosaic.height);
   on.save(); on.imageSmoothingEnabled = false;
   const left = Math.min(X(x1), X(x2)), width = Math.abs(X(x2) - X(x1));
   if (flip) { on.translate(2 * left + width, 0); on.scale(-1, 1); }
@@ -149,12 +150,21 @@ function hide(on, [x1, y1, x2, y2], X, Y, flip) { // a mosaic too coarse for a f
 }
 
 // -- taking away -----------------------------------------------------------------------------------------------------
+const sizeOf = (shown) => [shown.videoWidth || shown.width, shown.videoHeight || shown.height];
+function copy(shown) {
+  const canvas = document.createElement('canvas');
+  [canvas.width, canvas.height] = sizeOf(shown);
+  canvas.getContext('2d').drawImage(shown, 0, 0);
+  return canvas;
+}
 function snapshot() { // a canvas; null where people are to be hidden and nobody was looked for yet
+  // People are hidden in the very picture in which they were found: by now they may stand elsewhere.
+  const shown = hiding() ? found?.frame : video;
+  if (!shown) { say('Nothing has been looked at yet, so nobody could be hidden. Try again in a moment.', true); return null; }
   const canvas = document.createElement('canvas'), on = canvas.getContext('2d');
-  const [w, h] = [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
-  if (hiding() && !found) { say('Nothing has been looked at yet, so nobody could be hidden.', true); return null; }
-  on.save(); if ($('.mirror').checked) { on.translate(w, 0); on.scale(-1, 1); } on.drawImage(video, 0, 0, w, h); on.restore();
-  draw(on, {left: 0, top: 0, width: w, height: h, w, h});
+  const [w, h] = [canvas.width, canvas.height] = sizeOf(shown);
+  on.save(); if ($('.mirror').checked) { on.translate(w, 0); on.scale(-1, 1); } on.drawImage(shown, 0, 0); on.restore();
+  draw(on, {left: 0, top: 0, width: w, height: h, w, h}, shown);
   return canvas;
 }
 $('.snapshot').addEventListener('click', () => {
