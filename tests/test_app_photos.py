@@ -157,7 +157,7 @@ def a_card(**more: Any) -> weights.Card:
 def test_what_two_networks_have_wrong() -> None:
     together = {"accuracy": 0.96, "wrong": [60, 50], "both_wrong": 35}
     html = tab.together_html(a_card(tables={"together": together}))
-    assert "Of 1,000 test photos" in html and "Lite0 has 60 wrong" in html and "briefly, 50; 35 are" in html
+    assert "Of 1,000 test photos" in html and "Lite0 has 60 wrong" in html and "Lite2 50; 35 are" in html
     assert "96.0 %" in html and "94.0 and 95.0 %" in html
     assert tab.together_html(a_card()) == ""
 

@@ -176,10 +176,10 @@ def test_shipped_cards_are_true(name: str, data_dir: Path) -> None:
 
 @SHIPPED
 def test_shipped_models_are_no_worse_than_before() -> None:
-    """The aim is 95 %; what has been reached so far, and how, is in train/LOG.md."""
+    """The aim is 95 %, which both together have; how, is in train/LOG.md."""
     small, large = (weights.verify(name) for name in BUNDLED_MODELS["cifar10"].members)
     for card in (small, large):
-        assert card.metrics[0].name == "accuracy" and card.metrics[0].n == 10000 and card.metrics[0].value >= 93.5
+        assert card.metrics[0].name == "accuracy" and card.metrics[0].n == 10000 and card.metrics[0].value >= 94.0
     assert small.tables["from_scratch"]["test_accuracy"] < small.metrics[0].value / 100
     together = large.tables["together"]
-    assert together["accuracy"] >= 0.948 and together["with"] == small.sha256, "measure_together has to run again"
+    assert together["accuracy"] >= 0.95 and together["with"] == small.sha256, "measure_together has to run again"

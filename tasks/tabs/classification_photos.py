@@ -229,8 +229,8 @@ def together_html(shown: weights.Card) -> str:
     alone = [f"{100 - 100 * wrong / n:.1f}" for wrong in (one, other)]
     return (
         "<h3>What a second network buys</h3><p class='lab-lead'>"
-        f"Of {n:,} test photos EfficientNet-Lite0 has {one:,} wrong, Lite2, which is larger but was trained more "
-        f"briefly, {other:,}; {both:,} are the same. So the mean of their logits is right more often than either: "
+        f"Of {n:,} test photos EfficientNet-Lite0 has {one:,} wrong, the larger Lite2 {other:,}; {both:,} are the "
+        "same. So the mean of their logits is right more often than either: "
         f"{100 * table['accuracy']:.1f} % (alone {' and '.join(alone)} %). "
         "Choose one of them above, and see where they part.</p>"
     )
