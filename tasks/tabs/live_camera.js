@@ -6,7 +6,7 @@
 //   quality                of the JPEG frames, in [0, 1]
 //   prepare()              asks for the network; sets `about` and calls `ready`, or says what is wrong
 //   send(jpeg, number)     asks about a frame; -> a promise of {busy}, {error}, {late} or {ms, ...}
-//   take(answer, now, of)  an answer newer than those before it, and what `remember` returned for its frame
+//   take(answer, now, kept)  an answer newer than those before it, and what `remember` returned for its frame
 //   remember()             what is to be kept of a frame that is sent; left out: nothing
 //   frame(now)             the camera shows a new picture
 //   on(), off()            the camera was started, stopped

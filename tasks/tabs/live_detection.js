@@ -8,7 +8,7 @@ const widget = {
   quality: .7,
   prepare: () => choose($('.model').value),
   on() { $('send-to').disabled = $('.csv').disabled = false; forget(); },
-  off() { stage.classList.remove('veiled'); $('send-to').disabled = true; pen.clearRect(0, 0, over.width, over.height); element.dataset.running = ''; },
+  off() { stage.classList.remove('veiled'); $('send-to').disabled = true; pen.clearRect(0, 0, over.width, over.height); element.dataset.running = ''; if (found) found.frame = null; },
   frame: (now) => paint(now),
   send: (jpeg, number) => server.detect_frame({
     jpeg, visitor: VISITOR, frame: number, model: about.name, size: Number($('.size').value),
