@@ -17,6 +17,11 @@ ARG PIP_EXTRA_INDEX_URL=
 RUN python -m pip install --no-cache-dir -r requirements.txt
 
 COPY . .
+# YOLO11n's COCO weights (5 MB, AGPL-3.0), the default where they are: --build-arg FETCH_YOLO=1
+ARG FETCH_YOLO=
+RUN if [ -n "$FETCH_YOLO" ]; then mkdir preloaded && IMAGE_LAB_CACHE=/tmp/yolo \
+    python -c "from tasks.detection.checkpoints import download; download('yolo11n')" \
+    && mv /tmp/yolo/yolo11n.pt preloaded/ && rm -r /tmp/yolo; fi
 RUN useradd --create-home --uid 1000 lab
 USER 1000
 

@@ -1,7 +1,8 @@
 # make run          the app, on http://127.0.0.1:7860
-# make test         everything: lint, types, cards, tests, Chromium included
+# make test         lint, types, cards, unit, app and browser tests, Chromium included
+# make test-slow    hosting environments, kill and resume, replicas
 # make lint         ruff and mypy
-# make cards        weights/README.md and the table in README.md, from the cards
+# make docs       weights/README.md and the figures in docs/ from the cards, the tables of docs/api.md
 # make bench        every benchmark; prints tables, appends to benchmarks/results/
 # make train-NAME   python -m train.NAME; options by ARGS, as in: make train-digits ARGS="--smoke"
 
@@ -9,7 +10,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 BENCHMARKS := $(basename $(notdir $(shell grep -l __main__ benchmarks/*.py)))
 
-.PHONY: run test lint cards bench FORCE
+.PHONY: run test test-slow lint docs bench FORCE
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.app
@@ -18,16 +19,21 @@ run: $(VENV)/.app
 test: $(VENV)/.dev
 	$(PY) -m tests.chromium
 	$(MAKE) --no-print-directory lint
-	$(PY) -m tasks.weights --check
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m tasks.core.model_pages --check
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
+
+test-slow: $(VENV)/.dev
+	$(PY) -m tests.chromium
+	$(PY) -m pytest -m slow $(ARGS)
 
 lint: $(VENV)/.dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-cards: $(VENV)/.app
-	$(PY) -m tasks.weights
+docs: $(VENV)/.dev
+	$(PY) -m tasks.core.model_pages
+	$(PY) -m docs.api_tables
 
 bench: $(VENV)/.dev
 	set -e; for name in $(BENCHMARKS); do $(PY) -m benchmarks.$$name $(ARGS); done

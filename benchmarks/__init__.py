@@ -1,1 +1,2 @@
-"""What the project claims of its speed, measured again: `python -m benchmarks.<name>`; not part of the tests."""
+"""What the project claims of its speed, measured again: `python -m benchmarks.<name>`; not part of
+the tests."""

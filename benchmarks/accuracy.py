@@ -1,8 +1,10 @@
-"""Measure the headline figures of the cards again, on the whole test sets, through the handlers that the app uses.
+"""Measure the headline figures of the cards again, on the whole test sets, through the handlers
+that the app uses.
 
     python -m benchmarks.accuracy [--data DIR]
 
-Writes benchmarks/results/accuracy.csv. On two cores the digits take seconds, the photos some minutes.
+Writes benchmarks/results/accuracy.csv. On two cores the digits take seconds, the photos some
+minutes.
 """
 
 import argparse
@@ -10,23 +12,26 @@ import time
 from pathlib import Path
 
 from benchmarks.results import record
-from tasks.classification import DigitClassifier, PhotoClassifier
-from tasks.photo_models import BUNDLED_MODELS
+from tasks.classification.digits import DigitClassifier
+from tasks.classification.photos import PhotoClassifier
+from tasks.models import PHOTO_MODELS
 from train import data
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, default=data.default_data_dir())
     args = parser.parse_args()
     digits, photos = (read(args.data, train=False) for read in (data.mnist, data.cifar10))
     models: list[tuple[str, DigitClassifier | PhotoClassifier, data.ImageSet]] = [
         ("digits", DigitClassifier.load(), digits),
-        *((name, PhotoClassifier.load(name), photos) for name in BUNDLED_MODELS),
+        *((name, PhotoClassifier.load(name), photos) for name in PHOTO_MODELS),
     ]
     for name, model, test in models:
         assert model.card is not None
-        alone = name not in BUNDLED_MODELS or len(BUNDLED_MODELS[name].members) == 1
+        alone = name not in PHOTO_MODELS or len(PHOTO_MODELS[name].members) == 1
         called = "accuracy" if alone else "accuracy together"
         claimed = next(metric for metric in model.card.metrics if metric.name.startswith(called))
         start = time.perf_counter()

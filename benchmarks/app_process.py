@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tasks.weights import ROOT
+from tasks.core.weights import ROOT
 
 
 def free_port() -> int:
@@ -53,7 +53,9 @@ def running_app() -> Iterator[str]:
 
 def resident_mb(pid: int) -> float:
     """Megabytes of memory that a process holds at this moment, by `ps`."""
-    said = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        ["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True
+    )
     return int(said.stdout) / 1024
 
 
@@ -77,7 +79,9 @@ def starting_app(**environment: str) -> Iterator[tuple[str, int, float]]:
     port = free_port()
     env = {**os.environ, **environment, "GRADIO_SERVER_PORT": str(port)}
     began = time.monotonic()
-    process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "app.py"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL
+    )
     try:
         yield f"http://127.0.0.1:{port}/", process.pid, began
     finally:

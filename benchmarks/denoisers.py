@@ -1,9 +1,10 @@
-"""Denoisers on one noisy grey picture at three sizes: milliseconds and PSNR of the filters, of BM3D and of ours.
+"""Denoisers on one noisy grey picture at three sizes: milliseconds and PSNR of the filters, of BM3D
+and of ours.
 
     python -m benchmarks.denoisers [--sizes 256 512 1024] [--sigma 25] [--threads 1]
 
-The pictures are the packages' own samples, reduced or tiled. Every method is told sigma; the filters get the strength
-that suits the clean picture best. Writes benchmarks/results/denoisers.csv.
+The pictures are the packages' own samples, reduced or tiled. Every method is told sigma; the
+filters get the strength that suits the clean picture best. Writes benchmarks/results/denoisers.csv.
 """
 
 import argparse
@@ -15,18 +16,20 @@ import torch
 from PIL import Image
 
 from benchmarks.results import record
-from tasks import classical_filters, images
-from tasks.denoising import Denoiser
-from tasks.quality import psnr, ssim
-from tasks.tabs.picture import sample_pictures
-from train import restoration
+from tasks.core import images
+from tasks.core.image_metrics import psnr, ssim
+from tasks.denoising import classical_filters
+from tasks.denoising.denoiser import Denoiser
+from tasks.ui.image_input import sample_images
+from train.common import restoration_data
 
 SOURCE = (("ultralytics", "assets/bus.jpg"),)  # 810 x 1080 px
 
 
 def clean_picture(side: int) -> np.ndarray:
-    """float32 (side, side) in [0, 1]: the largest square of the sample, resized; enlarged for sides above 810."""
-    photo = images.to_rgb(sample_pictures(SOURCE)[0]).convert("L")
+    """float32 (side, side) in [0, 1]: the largest square of the sample, resized; enlarged for sides
+    above 810."""
+    photo = images.to_rgb(sample_images(SOURCE)[0]).convert("L")
     left, top = (photo.width - min(photo.size)) // 2, (photo.height - min(photo.size)) // 2
     square = photo.crop((left, top, left + min(photo.size), top + min(photo.size)))
     return np.asarray(square.resize((side, side), Image.Resampling.BICUBIC), np.float32) / 255
@@ -42,7 +45,9 @@ def timed(call: Callable[[], np.ndarray], times: int) -> tuple[np.ndarray, float
     return result, float(np.median(took))
 
 
-def methods(noisy: np.ndarray, clean: np.ndarray, sigma: float) -> dict[str, tuple[Callable[[], np.ndarray], int]]:
+def methods(
+    noisy: np.ndarray, clean: np.ndarray, sigma: float
+) -> dict[str, tuple[Callable[[], np.ndarray], int]]:
     """name -> (call, how often it is timed)."""
     denoiser = Denoiser.load()
     found: dict[str, tuple[Callable[[], np.ndarray], int]] = {
@@ -62,7 +67,9 @@ def methods(noisy: np.ndarray, clean: np.ndarray, sigma: float) -> dict[str, tup
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument("--sigma", type=float, default=25.0, help="grey levels")
     parser.add_argument("--threads", type=int, help="of torch; default: its own")
@@ -71,18 +78,21 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     for side in args.sizes:
         clean = clean_picture(side)
-        noisy = clean + restoration.seeded_noise(clean.shape, args.sigma, 0)
+        noisy = clean + restoration_data.seeded_noise(clean.shape, args.sigma, 0)
         for name, (call, times) in methods(noisy, clean, args.sigma).items():
             result, ms = timed(call, times)
-            record("denoisers", {
-                "method": name,
-                "side": side,
-                "sigma": args.sigma,
-                "threads": torch.get_num_threads(),
-                "ms": round(ms, 1),
-                "psnr": round(psnr(result, clean), 2),
-                "ssim": round(ssim(result, clean), 4),
-            })  # fmt: skip
+            record(
+                "denoisers",
+                {
+                    "method": name,
+                    "side": side,
+                    "sigma": args.sigma,
+                    "threads": torch.get_num_threads(),
+                    "ms": round(ms, 1),
+                    "psnr": round(psnr(result, clean), 2),
+                    "ssim": round(ssim(result, clean), 4),
+                },
+            )
 
 
 if __name__ == "__main__":

@@ -1,15 +1,23 @@
-"""The same YOLO weights by different libraries: milliseconds and mean average precision; and through ultralytics' val.
+"""The same YOLO weights by different libraries: milliseconds and mean average precision; and
+through ultralytics' val.
 
-    python -m benchmarks.detectors [--yolo PATH] [--data DIR] [--pictures N] [--size PX] [--without bf16]
+    python -m benchmarks.detectors [--yolo PATH] [--data DIR] [--pictures N] [--size PX] [--without
+    bf16]
 
-Two networks. The bundled digit detector on its 2,000 test scenes: PyTorch fp32, bf16 + channels_last, OpenVINO, and
-ONNX Runtime where the packages onnx, onnxslim and onnxruntime are. PATH, YOLO weights of COCO's classes (a .pt file, or
-an OpenVINO folder, for which there is OpenVINO alone) on COCO128, whose mAP is inflated for weights that were trained
-on COCO, and good for comparing; default: IMAGE_LAB_YOLO, else ../shared/weights/. DIR holds `coco128/` and `MNIST/`.
+Two networks. The bundled digit detector on its 2,000 test scenes: PyTorch fp32, bf16 +
+channels_last, OpenVINO, and ONNX Runtime where the packages onnx, onnxslim and onnxruntime are.
+PATH, YOLO weights of COCO's
+classes (a .pt file, or an OpenVINO folder, for which there is OpenVINO alone) on COCO128, whose mAP
+is inflated for weights
+that were trained on COCO, and good for comparing; default: IMAGE_LAB_YOLO, else ../shared/weights/.
+DIR holds
+`coco128/` and `MNIST/`.
 
-Every picture goes through all engines, one after the other, before the next one, so that a slow moment of the machine
-hits all of them. Writes benchmarks/results/detectors.csv: ms is the median for one picture at a time, from the pixels
-to the boxes; per_second is what two threads get together, as with two cameras.
+Every picture goes through all engines, one after the other, before the next one, so that a slow
+moment of the machine hits all of them. Writes benchmarks/results/detectors.csv: ms is the median
+for one picture at a
+time, from the pixels to the boxes; per_second is what two threads get together, as with two
+cameras.
 """
 
 import argparse
@@ -29,13 +37,15 @@ import numpy as np
 import torch
 
 from benchmarks.results import record
-from tasks import compute, weights, yolo, yolo_files
-from tasks.detection import Detector
-from tasks.images import to_rgb
+from tasks.core import device, scheduling, weights
+from tasks.core.images import to_rgb
+from tasks.detection import checkpoints, engines
+from tasks.detection.detector import Detector
 from train import data
-from train.detector import N_TEST, series
-from train.detector_measures import Found, mean_average_precision
-from train.scenes import Scene
+from train.detector.data import series
+from train.detector.metrics import Found, mean_average_precision
+from train.detector.plans import Plan
+from train.detector.scenes import Scene
 
 RATE_S = 4  # s for which two threads ask as fast as they can
 COCO128 = 128  # pictures
@@ -44,19 +54,29 @@ Pictures = Iterable[tuple[np.ndarray, Scene]]
 
 
 def default_yolo() -> Path | None:
-    """Weights of COCO's classes: IMAGE_LAB_YOLO, else the export beside the shared data, else None."""
+    """Weights of COCO's classes: IMAGE_LAB_YOLO, else the export beside the shared data, else
+    None."""
     named = os.environ.get("IMAGE_LAB_YOLO")
-    path = Path(named) if named else weights.ROOT.parent / "shared" / "weights" / "yolo11n_int8_openvino_model"
+    path = (
+        Path(named)
+        if named
+        else weights.ROOT.parent / "shared" / "weights" / "yolo11n_int8_openvino_model"
+    )
     return path if path.exists() else None
 
 
 def labelled_pictures(folder: Path, n: int | None = None) -> Iterator[tuple[np.ndarray, Scene]]:
-    """(uint8 (H, W, 3), its truth in px) of a data set in YOLO's layout: images/**.jpg, labels/**.txt."""
+    """(uint8 (H, W, 3), its truth in px) of a data set in YOLO's layout: images/**.jpg,
+    labels/**.txt."""
     for file in sorted((folder / "images").rglob("*.jpg"))[:n]:
         rgb = np.asarray(to_rgb(file))
         height, width = rgb.shape[:2]
         labels = folder / "labels" / file.relative_to(folder / "images").with_suffix(".txt")
-        rows = np.loadtxt(labels, ndmin=2) if labels.is_file() and labels.stat().st_size else np.zeros((0, 5))
+        rows = (
+            np.loadtxt(labels, ndmin=2)
+            if labels.is_file() and labels.stat().st_size
+            else np.zeros((0, 5))
+        )
         centre, half = rows[:, 1:3], rows[:, 3:5] / 2
         xyxy = np.concatenate([centre - half, centre + half], 1) * [width, height, width, height]
         yield rgb, Scene(rgb, xyxy.astype(np.float32), rows[:, 0].astype(np.int64))
@@ -74,7 +94,9 @@ class Measured:
         """With val's settings."""
         found = self.detector.detect_array(rgb, 0.001, 0.7, size=size, multi_label=True)
         self.took.append(sum(found.speed_ms.values()))
-        self.results.append((truth.without_image(), Found(found.xyxy, found.confidence, found.class_id)))
+        self.results.append(
+            (truth.without_image(), Found(found.xyxy, found.confidence, found.class_id))
+        )
 
     def score(self) -> tuple[float, float, float]:
         """(mAP50-95, mAP50, median milliseconds a picture)."""
@@ -91,15 +113,18 @@ def measure(detectors: Iterable[Detector], pictures: Pictures, size: int) -> lis
     return measured
 
 
-def score(detector: Detector, folder: Path, size: int, n: int | None = None) -> tuple[float, float, float]:
-    """(mAP50-95, mAP50, median milliseconds a picture) through `Detector` on a data set in YOLO's layout."""
+def score(
+    detector: Detector, folder: Path, size: int, n: int | None = None
+) -> tuple[float, float, float]:
+    """(mAP50-95, mAP50, median milliseconds a picture) through `Detector` on a data set in YOLO's
+    layout."""
     (measured,) = measure([detector], labelled_pictures(folder, n), size)
     return measured.score()
 
 
 def per_second(detector: Detector, rgb: np.ndarray, size: int, seconds: float = RATE_S) -> float:
     """Pictures a second that two threads get together, with the page's settings."""
-    done, until = [0] * compute.AT_ONCE, time.perf_counter() + seconds
+    done, until = [0] * scheduling.AT_ONCE, time.perf_counter() + seconds
 
     def ask(n: int) -> None:
         while time.perf_counter() < until:
@@ -125,28 +150,37 @@ def ultralytics_score(path: Path, folder: Path, size: int) -> tuple[float, float
         names = YOLO(path, task="detect").names
         listed = "\n".join(f"  {i}: {name}" for i, name in names.items())
         (copy / "data.yaml").write_text(
-            f"path: {copy}\ntrain: images/train2017\nval: images/train2017\nnames:\n{listed}\n", encoding="utf-8"
+            f"path: {copy}\ntrain: images/train2017\nval: images/train2017\nnames:\n{listed}\n",
+            encoding="utf-8",
         )
         measured = YOLO(path, task="detect").val(
-            data=str(copy / "data.yaml"), imgsz=size, batch=1, rect=False, plots=False, verbose=False, workers=0,
-            project=temporary, name="val",
-        )  # fmt: skip
+            data=str(copy / "data.yaml"),
+            imgsz=size,
+            batch=1,
+            rect=False,
+            plots=False,
+            verbose=False,
+            workers=0,
+            project=temporary,
+            name="val",
+        )
     return float(measured.box.map), float(measured.box.map50)
 
 
-class Fp32Engine(yolo.TorchEngine):
+class Fp32Engine(engines.TorchEngine):
     """PyTorch as the app runs it where OpenVINO is missing."""
 
     title = "PyTorch fp32, channels_last"
 
 
-class Bf16Engine(yolo.TorchEngine):
-    """PyTorch under bf16 autocast: the boxes, too, are rounded to bf16's 8 bits, which at 320 px is up to a pixel."""
+class Bf16Engine(engines.TorchEngine):
+    """PyTorch under bf16 autocast: the boxes, too, are rounded to bf16's 8 bits, which at 320 px is
+    up to a pixel."""
 
     title = "PyTorch bf16, channels_last"
 
     def infer(self, picture: np.ndarray) -> np.ndarray:
-        with torch.autocast(compute.device().type, torch.bfloat16):
+        with torch.autocast(device.best().type, torch.bfloat16):
             return super().infer(picture)
 
 
@@ -161,7 +195,7 @@ class Bf16BodyEngine(Bf16Engine):
         decode = head._inference
 
         def in_fp32(raw: dict[str, Any]) -> torch.Tensor:
-            with torch.autocast(compute.device().type, enabled=False):
+            with torch.autocast(device.best().type, enabled=False):
                 decoded: torch.Tensor = decode(_floats(raw))
             return decoded
 
@@ -181,16 +215,18 @@ class OnnxEngine:
     """ONNX Runtime on the CPU."""
 
     title = "ONNX Runtime"
+    precision = "fp32"
     fixed_size: int | None = None
-    needs_square = False
 
-    def __init__(self, file: Path, like: yolo.Engine):
+    def __init__(self, file: Path, like: engines.Engine):
         import onnxruntime
 
         self.class_names, self.end2end = like.class_names, like.end2end
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            str(file), options, providers=["CPUExecutionProvider"]
+        )
 
     def prepare(self, height: int, width: int) -> float:
         return 0.0
@@ -202,16 +238,16 @@ class OnnxEngine:
         return raw
 
 
-def engines(path: Path) -> Iterator[yolo.Engine]:
+def engines_for(path: Path) -> Iterator[engines.Engine]:
     """What can compute these weights here."""
     if path.is_dir():
-        yield yolo.OpenVinoEngine(path)
+        yield engines.OpenVinoEngine(path)
         return
-    makers: list[Callable[[], yolo.Engine]] = [
-        lambda: Fp32Engine(yolo_files.read_checkpoint(path)),
-        lambda: Bf16Engine(yolo_files.read_checkpoint(path)),
-        lambda: Bf16BodyEngine(yolo_files.read_checkpoint(path)),
-        lambda: yolo.OpenVinoEngine(yolo_files.exported(path)),
+    makers: list[Callable[[], engines.Engine]] = [
+        lambda: Fp32Engine(checkpoints.read_checkpoint(path)),
+        lambda: Bf16Engine(checkpoints.read_checkpoint(path)),
+        lambda: Bf16BodyEngine(checkpoints.read_checkpoint(path)),
+        lambda: engines.OpenVinoEngine(checkpoints.exported(path)),
         lambda: _onnx(path),
     ]
     for make in makers:
@@ -221,18 +257,26 @@ def engines(path: Path) -> Iterator[yolo.Engine]:
             print(f"{error.name} is not installed; without it one engine is left out")
 
 
-def _onnx(path: Path) -> yolo.Engine:
-    import onnx  # noqa: F401
+def _onnx(path: Path) -> engines.Engine:
     import onnxruntime  # noqa: F401
+
+    like = engines.TorchEngine(checkpoints.read_checkpoint(path))
+    with tempfile.TemporaryDirectory() as folder:
+        return OnnxEngine(export_onnx(path, Path(folder)), like)
+
+
+def export_onnx(path: Path, folder: Path) -> Path:
+    """YOLO weights as an ONNX file in `folder`, for images of any size."""
+    import onnx  # noqa: F401
     import onnxslim  # noqa: F401
     from ultralytics import YOLO
 
-    like = yolo.TorchEngine(yolo_files.read_checkpoint(path))
-    with tempfile.TemporaryDirectory() as temporary:
-        copy = shutil.copy(path, temporary)
-        final = False if like.end2end else None
-        made = YOLO(copy, task="detect").export(format="onnx", dynamic=True, nms=final, verbose=False)
-        return OnnxEngine(Path(made), like)
+    copy = shutil.copy(path, folder)
+    # Ultralytics' way to ask for the head with final boxes
+    final = False if checkpoints.has_final_boxes(checkpoints.read_checkpoint(path)) else None
+    return Path(
+        YOLO(copy, task="detect").export(format="onnx", dynamic=True, nms=final, verbose=False)
+    )
 
 
 def compare(
@@ -243,37 +287,51 @@ def compare(
     theirs: tuple[float, float] | None = None,
     without: str | None = None,
 ) -> None:
-    """One row for each engine but those `without` stands in the title of; `theirs`: ultralytics' own mAPs."""
+    """One row for each engine but those `without` stands in the title of; `theirs`: ultralytics'
+    own mAPs."""
     coming = iter(pictures)
     first = next(coming)
-    wanted = [engine for engine in engines(path) if without is None or without not in engine.title]
-    for one in measure([Detector(path.stem, engine) for engine in wanted], chain([first], coming), size):
+    wanted = [
+        engine for engine in engines_for(path) if without is None or without not in engine.title
+    ]
+    for one in measure(
+        [Detector(path.stem, engine) for engine in wanted], chain([first], coming), size
+    ):
         precise, loose, ms = one.score()
-        record("detectors", {
-            "weights": path.stem,
-            "engine": one.detector.engine.title,
-            "data": name,
-            "pictures": len(one.results),
-            "size": size,
-            "map50_95": round(100 * precise, 2),
-            "map50": round(100 * loose, 2),
-            "ms": round(ms, 1),
-            "per_second": round(per_second(one.detector, first[0], size), 1),
-            "ultralytics_map50_95": round(100 * theirs[0], 2) if theirs else "",
-            "ultralytics_map50": round(100 * theirs[1], 2) if theirs else "",
-        })  # fmt: skip
+        record(
+            "detectors",
+            {
+                "weights": path.stem,
+                "engine": one.detector.engine.title,
+                "data": name,
+                "pictures": len(one.results),
+                "size": size,
+                "map50_95": round(100 * precise, 2),
+                "map50": round(100 * loose, 2),
+                "ms": round(ms, 1),
+                "per_second": round(per_second(one.detector, first[0], size), 1),
+                "ultralytics_map50_95": round(100 * theirs[0], 2) if theirs else "",
+                "ultralytics_map50": round(100 * theirs[1], 2) if theirs else "",
+            },
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--yolo", type=Path, default=default_yolo())
     parser.add_argument("--data", type=Path, default=data.default_data_dir())
     parser.add_argument("--pictures", type=int, help="of each kind at most; default: all")
     parser.add_argument("--size", type=int, default=640, help="px, of the COCO weights")
-    parser.add_argument("--without", help='leave engines out by a word of their title: "bf16" where it is emulated')
+    parser.add_argument(
+        "--without", help='leave engines out by a word of their title: "bf16" where it is emulated'
+    )
     args = parser.parse_args()
-    n = min(N_TEST, args.pictures or N_TEST)
-    scenes = ((s.image, s) for s in series("test", data.mnist(args.data, train=False), n))
+    n = min(Plan.n_test, args.pictures or Plan.n_test)
+    scenes = (
+        (s.image, s) for s in series("test", data.mnist(args.data, train=False), n, Plan.size)
+    )
     size = weights.read_card("detector").preprocess["size"]
     compare(weights.FOLDER / "detector.pt", "test scenes", scenes, size, without=args.without)
     folder = args.data / "coco128"
@@ -281,7 +339,9 @@ def main() -> None:
         print(f"COCO weights: --yolo names none, or {folder} is not there; nothing to compare")
         return
     n = min(COCO128, args.pictures or COCO128)
-    comparable = n == COCO128 and (args.yolo.suffix == ".pt" or args.size == 640)  # an export keeps to its own size
+    comparable = n == COCO128 and (
+        args.yolo.suffix == ".pt" or args.size == 640
+    )  # an export keeps to its own size
     theirs = ultralytics_score(args.yolo, folder, args.size) if comparable else None
     compare(args.yolo, "COCO128", labelled_pictures(folder, n), args.size, theirs, args.without)
 

@@ -2,11 +2,14 @@
 
     python -m benchmarks.diffusion [--rounds 7]
 
-bare_s: `list(generator.steps(...))`, the sampling loop alone. watched_s: the same settings as the page has them made:
-queued, computed by the thread of the runs, told to a page that asks again as soon as it has its answer (film_next, with
-its base64 and JSON), until the last frame is there. Both in this process and in turn, so that a slow moment of the
-machine hits both; medians. All cores. At most 15 % overhead and 1.5 s for 16 digits in 25 steps are wanted. Writes
-benchmarks/results/diffusion.csv.
+bare_s: `list(generator.steps(...))`, the sampling loop alone. watched_s: the same settings as the
+page has them made: queued, computed by the thread of the runs, told to a page that asks again as
+soon as it has its
+answer (step_player_next, with its base64 and JSON), until the last frame is there. Both in this
+process and in turn, so that a
+slow moment of the machine hits both; medians. All cores. At most 15 % overhead and 1.5 s for 16
+digits in 25 steps are
+wanted. Writes benchmarks/results/diffusion.csv.
 """
 
 import argparse
@@ -16,11 +19,13 @@ import time
 from typing import Any
 
 from benchmarks.results import record
-from tasks import compute
-from tasks.diffusion import DiffusionGenerator
-from tasks.tabs import diffusion_generate, film, models
+from tasks import loaders
+from tasks.core import device
+from tasks.diffusion.generator import DiffusionGenerator
+from tasks.diffusion.tab import generate
+from tasks.ui import step_player
 
-PAUSE_S = 0.015  # between an answer and the page's next question, as in film.js
+PAUSE_S = 0.015  # between an answer and the page's next question, as in step_player.js
 WANTED_OVERHEAD, WANTED_S = 15, 1.5  # %; s
 
 
@@ -35,10 +40,10 @@ def bare(generator: DiffusionGenerator, settings: dict[str, Any]) -> float:
 def watched(n: int, n_steps: int, guidance: float) -> float:
     """Seconds from the button to the last frame."""
     start = time.perf_counter()
-    run = diffusion_generate.begin("mnist", diffusion_generate.IN_TURN, n, 0, "unipc", n_steps, guidance)["run"]
+    run = generate.begin("mnist", generate.IN_TURN, n, 0, "unipc", n_steps, guidance)["run"]
     have = 0
     while True:
-        answer = film.film_next({"run": run, "have": have})
+        answer = step_player.step_player_next({"run": run, "have": have})
         if answer.get("error"):
             raise RuntimeError(answer["error"])
         json.dumps(answer)
@@ -51,9 +56,13 @@ def watched(n: int, n_steps: int, guidance: float) -> float:
     return time.perf_counter() - start
 
 
-def measure(generator: DiffusionGenerator, n: int, n_steps: int, guidance: float, rounds: int) -> dict[str, Any]:
+def measure(
+    generator: DiffusionGenerator, n: int, n_steps: int, guidance: float, rounds: int
+) -> dict[str, Any]:
     """One row of results."""
-    settings = diffusion_generate.prepared("mnist", diffusion_generate.IN_TURN, n, 0, "unipc", n_steps, guidance)[1]
+    settings = generate.check_request("mnist", generate.IN_TURN, n, 0, "unipc", n_steps, guidance)[
+        1
+    ]
     pairs = []
     for i in range(rounds + 1):  # the first warms up
         ways = [lambda: bare(generator, settings), lambda: watched(n, n_steps, guidance)]
@@ -74,24 +83,35 @@ def measure(generator: DiffusionGenerator, n: int, n_steps: int, guidance: float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
-    compute.use_all_cores()  # this thread, too: the thread of the runs does it by itself
-    generator = models.diffusion_generator("mnist")
-    print(f"{'digits':>6}{'steps':>7}{'guidance':>10}{'bare, s':>10}{'watched, s':>12}{'overhead':>10}")
+    device.use_all_cores()  # this thread, too: the thread of the runs does it by itself
+    generator = loaders.diffusion_generator("mnist")
+    print(
+        f"{'digits':>6}{'steps':>7}{'guidance':>10}{'bare, s':>10}"
+        f"{'watched, s':>12}{'overhead':>10}"
+    )
     rows = []
     for n, n_steps, guidance in ((16, 25, 1.5), (16, 25, 1.0), (1, 25, 1.5)):
         row = measure(generator, n, n_steps, guidance, args.rounds)
         rows.append(row)
-        print(f"{n:6d}{n_steps:7d}{guidance:10.1f}{row['bare_s']:10.3f}{row['watched_s']:12.3f}"
-              f"{row['overhead_percent']:9.1f}%", flush=True)  # fmt: skip
+        print(
+            f"{n:6d}{n_steps:7d}{guidance:10.1f}{row['bare_s']:10.3f}{row['watched_s']:12.3f}"
+            f"{row['overhead_percent']:9.1f}%",
+            flush=True,
+        )
     for row in rows:
         record("diffusion", row)
     slow = [row for row in rows if row["digits"] == 16 and row["watched_s"] > WANTED_S]
     dear = [row for row in rows if row["overhead_percent"] > WANTED_OVERHEAD]
-    print(f"wanted: at most {WANTED_S} s for 16 digits ({'missed' if slow else 'met'}), at most {WANTED_OVERHEAD} % "
-          f"overhead ({'missed' if dear else 'met'})")  # fmt: skip
+    print(
+        f"wanted: at most {WANTED_S} s for 16 digits ({'missed' if slow else 'met'}), at most "
+        f"{WANTED_OVERHEAD} % "
+        f"overhead ({'missed' if dear else 'met'})"
+    )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
-"""Pictures a second of the photo networks' sharpness-aware cycle: as PyTorch computes it, and by train/fast_cpu.py.
+"""Pictures a second of the photo networks' sharpness-aware cycle: as PyTorch computes it, and by
+train/common/fast_cpu.py.
 
     python -m benchmarks.fine_tuning [--steps 12] [--threads N]
 
-A step of `python -m train.photos --again`: 32 pictures of 160 px, stem and three stages frozen, all norms folded, two
-passes forward and backward; without the optimiser. "plain": both passes compute everything. "frozen once": the
-augmentation and the frozen stages once a step, by OpenVINO. "and depthwise": the gradients of 5x5 depthwise kernels by
-`DepthwiseConv2d`, too. The ways take turns step by step, so that a busy machine is busy for all; medians. Writes
-benchmarks/results/fine_tuning.csv.
+A step of `python -m train.photos --init-from-shipped`: 32 pictures of 160 px, stem and three stages
+frozen, all norms folded, two passes forward and backward; without the optimiser. "plain": both
+passes compute everything. "frozen
+once": the augmentation and the frozen stages once a step, by OpenVINO. "and depthwise": the
+gradients of 5x5
+depthwise kernels by `DepthwiseConv2d`, too. The ways take turns step by step, so that a busy
+machine is busy for all;
+medians. Writes benchmarks/results/fine_tuning.csv.
 """
 
 import argparse
@@ -19,43 +23,52 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.results import record
-from tasks import weights
-from tasks.classification import normalise
-from tasks.networks.efficientnet_lite import EfficientNetLite
-from train import fast_cpu
-from train.loop import uphill
-from train.photos import AGAIN, NAMES, SIZE, augment, fold
+from tasks.core import weights
+from tasks.networks.efficientnet_lite import EfficientNetLite, normalise
+from train.common import fast_cpu
+from train.common.batch_norm_folding import fold
+from train.common.sam import ascent_step
+from train.photos.data import augment
+from train.photos.plans import ANOTHER_CYCLE, NAMES, SIZE
 
 BATCH = 32
 
 
 def step_of(variant: int, once: bool, depthwise: bool) -> Callable[[Tensor, Tensor], None]:
     """One step's gradients, of photos in [0, 1] (B, 3, 32, 32) and labels (B,)."""
-    network = weights.load(NAMES[variant], EfficientNetLite)[0].to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fold(network, AGAIN["folded"])
+    network = weights.load(NAMES[variant], EfficientNetLite)[0].to(
+        memory_format=torch.channels_last
+    )  # type: ignore[call-overload]
+    fold(network, ANOTHER_CYCLE["folded"])
     network.train()
-    frozen = network.first(AGAIN["frozen"]).requires_grad_(False)
+    frozen = network.first(ANOTHER_CYCLE["frozen"]).requires_grad_(False)
     begin = fast_cpu.frozen(frozen) if once else None
     if depthwise:
-        fast_cpu.quicken(network)
+        fast_cpu.use_fast_depthwise(network)
 
     def step(photos: Tensor, labels: Tensor) -> None:
         kept = begin(normalise(augment(photos, SIZE))) if begin else None
 
         def one_pass() -> None:
             network.zero_grad()
-            logits = network(normalise(augment(photos, SIZE))) if kept is None else network(kept, AGAIN["frozen"])
+            logits = (
+                network(normalise(augment(photos, SIZE)))
+                if kept is None
+                else network(kept, ANOTHER_CYCLE["frozen"])
+            )
             F.cross_entropy(logits, labels).backward()
 
         one_pass()
-        with uphill(network, AGAIN["sharpness"]):
+        with ascent_step(network, ANOTHER_CYCLE["sam_rho"]):
             one_pass()
 
     return step
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--threads", type=int, help="of PyTorch and OpenVINO; default: all cores")
     args = parser.parse_args()
@@ -76,13 +89,16 @@ def main() -> None:
                 took[way].append(time.perf_counter() - start)
         seconds = {way: statistics.median(times[2:]) for way, times in took.items()}
         for way in ways:
-            record("fine_tuning", {
-                "network": f"EfficientNet-Lite{variant}",
-                "way": way,
-                "threads": torch.get_num_threads(),
-                "pictures_s": round(BATCH / seconds[way], 1),
-                "ratio": round(seconds["plain"] / seconds[way], 2),
-            })  # fmt: skip
+            record(
+                "fine_tuning",
+                {
+                    "network": f"EfficientNet-Lite{variant}",
+                    "way": way,
+                    "threads": torch.get_num_threads(),
+                    "pictures_s": round(BATCH / seconds[way], 1),
+                    "ratio": round(seconds["plain"] / seconds[way], 2),
+                },
+            )
 
 
 if __name__ == "__main__":

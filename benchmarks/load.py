@@ -1,13 +1,18 @@
-"""Many visitors at once: every tab asked by a real client, cameras in a real Chromium, then all requests at one moment.
+"""Many visitors at once: every tab asked by a real client, cameras in a real Chromium, then all
+requests at one moment.
 
     python -m benchmarks.load [--visitors 20] [--cameras 4] [--minutes 5] [--at-once 200]
 
-`--cameras` of the `--visitors` stand before a camera in Chromium; each of the others asks a tab, looks at the answer
-for one to five seconds and asks the next. Then `--at-once` requests in the same moment, all answered or refused by
-"Queue is full". Visitors' files are kept for one minute (IMAGE_LAB_KEEP_MINUTES), so that what grows can be told from
-what is kept. Afterwards: how busy the cores are five seconds after the last visitor left; memory and cache, two minutes
-later; and how long a run of 1,000 steps goes on after its page was closed. A row an endpoint goes to
-benchmarks/results/load.csv, the rest to benchmarks/results/load_server.csv.
+`--cameras` of the `--visitors` stand before a camera in Chromium; each of the others asks a tab,
+looks at the answer for one to five seconds and asks the next. Then `--at-once` requests in the same
+moment, all
+answered or refused by "Queue is full". Visitors' files are kept for one minute
+(IMAGE_LAB_KEEP_MINUTES), so that what
+grows can be told from what is kept. Afterwards: how busy the cores are five seconds after the last
+visitor left; memory
+and cache, two minutes later; and how long a run of 1,000 steps goes on after its page was closed. A
+row an endpoint goes
+to benchmarks/results/load.csv, the rest to benchmarks/results/load_server.csv.
 """
 
 import argparse
@@ -34,7 +39,7 @@ from tests.chromium import find_chromium
 LOOKS_S = (1.0, 5.0)  # a visitor looks at an answer
 KEEP_MINUTES = 1
 FULL = "queue is full"
-BUSY = "server is busy", "computes for other visitors"
+BUSY = "server is busy", "kept the server busy", "computes for other visitors", "other models"
 
 
 @dataclass
@@ -48,11 +53,20 @@ class Outcome:
 
     def row(self) -> dict[str, float | int | str]:
         ordered = sorted(self.seconds)
-        at = (lambda q: round(ordered[min(len(ordered) - 1, int(q * len(ordered)))], 2)) if ordered else (lambda _: "")
+        at = (
+            (lambda q: round(ordered[min(len(ordered) - 1, int(q * len(ordered)))], 2))
+            if ordered
+            else (lambda _: "")
+        )
         return {
-            "answered": len(ordered), "queue_full": self.full, "busy": self.busy, "failed": len(self.failed),
-            "p50_s": at(0.5), "p95_s": at(0.95), "slowest_s": at(1),
-        }  # fmt: skip
+            "answered": len(ordered),
+            "queue_full": self.full,
+            "busy": self.busy,
+            "failed": len(self.failed),
+            "p50_s": at(0.5),
+            "p95_s": at(0.95),
+            "slowest_s": at(1),
+        }
 
 
 class Tally:
@@ -84,14 +98,24 @@ class Tally:
 
     def record(self, phase: str, visitors: int) -> None:
         for endpoint in sorted(self.of):
-            record("load", {"phase": phase, "visitors": visitors, "endpoint": endpoint, **self.of[endpoint].row()})
+            record(
+                "load",
+                {
+                    "phase": phase,
+                    "visitors": visitors,
+                    "endpoint": endpoint,
+                    **self.of[endpoint].row(),
+                },
+            )
 
     @property
     def failed(self) -> int:
         return sum(len(outcome.failed) for outcome in self.of.values())
 
 
-def visit(client: Client, tally: Tally, asked: list[tuple[str, tuple[Any, ...]]], until: float, seed: int) -> None:
+def visit(
+    client: Client, tally: Tally, asked: list[tuple[str, tuple[Any, ...]]], until: float, seed: int
+) -> None:
     """One visitor's time in the app."""
     chance = random.Random(seed)
     while time.monotonic() < until:
@@ -137,7 +161,12 @@ class Watched:
 
 
 def under_load(
-    url: str, asked: list[tuple[str, tuple[Any, ...]]], visitors: int, cameras: int, seconds: float, clip: Path
+    url: str,
+    asked: list[tuple[str, tuple[Any, ...]]],
+    visitors: int,
+    cameras: int,
+    seconds: float,
+    clip: Path,
 ) -> tuple[Tally, list[float], list[float]]:
     """(outcomes, detections a second of each camera, their p95 in ms)."""
     tally, folder = Tally(), clip.parent / "profile"
@@ -152,7 +181,8 @@ def under_load(
     for client in clients:
         client.close()
     rates = [
-        1000 * (after[page][1] - answers) / (after[page][0] - began) for page, (began, answers, *_) in before.items()
+        1000 * (after[page][1] - answers) / (after[page][0] - began)
+        for page, (began, answers, *_) in before.items()
     ]
     return tally, rates, [p95 for *_, p95 in after.values()]
 
@@ -186,7 +216,7 @@ def walked_out(browser: Browser, url: str, watched: Watched) -> float:
     page.locator("#diffusion-steps input").click()
     page.get_by_role("option", name="1000", exact=True).click()
     page.locator("#diffusion-go").click()
-    page.locator("#diffusion-film .film.filled").wait_for(timeout=60_000)
+    page.locator("#diffusion-player .step-player.filled").wait_for(timeout=60_000)
     page.wait_for_timeout(2000)
     if watched.cores(1) < 0.5:
         raise RuntimeError("the run does not compute")
@@ -204,7 +234,9 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, float | int | s
             first.call(client, endpoint, values)  # every model is loaded, every buffer has its size
         client.close()
         warm_mb = resident_mb(pid)
-        tally, rates, p95 = under_load(url, asked, args.visitors, args.cameras, 60 * args.minutes, clip)
+        tally, rates, p95 = under_load(
+            url, asked, args.visitors, args.cameras, 60 * args.minutes, clip
+        )
         time.sleep(5)
         left_cores, loaded = watched.cores(3), list(watched.samples)
         tally.record("mixed", args.visitors)
@@ -218,21 +250,31 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, float | int | s
         time.sleep(60 * (KEEP_MINUTES + 1) + 10)
         half = loaded[len(loaded) // 2 :]
         return {
-            "visitors": args.visitors, "cameras": args.cameras, "minutes": args.minutes,
+            "visitors": args.visitors,
+            "cameras": args.cameras,
+            "minutes": args.minutes,
             "failed": tally.failed + crowd.failed,
             "camera_rate_least": round(min(rates), 1) if rates else "",
             "camera_rate_most": round(max(rates), 1) if rates else "",
             "camera_p95_ms": round(max(p95)) if p95 else "",
             "cores_5_s_after": round(left_cores, 2),
-            "warm_mb": round(warm_mb), "half_time_mb": round(half[0]), "end_mb": round(half[-1]),
-            "peak_mb": round(max(watched.samples)), "last_mb": round(resident_mb(pid)),
-            "cache_peak_mb": round(cache_mb, 1), "cache_last_mb": round(watched.cache_mb(), 1),
-            "at_once": args.at_once, "at_once_s": round(took, 1), "walked_out_s": round(stops, 1),
-        }  # fmt: skip
+            "warm_mb": round(warm_mb),
+            "half_time_mb": round(half[0]),
+            "end_mb": round(half[-1]),
+            "peak_mb": round(max(watched.samples)),
+            "last_mb": round(resident_mb(pid)),
+            "cache_peak_mb": round(cache_mb, 1),
+            "cache_last_mb": round(watched.cache_mb(), 1),
+            "at_once": args.at_once,
+            "at_once_s": round(took, 1),
+            "walked_out_s": round(stops, 1),
+        }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--visitors", type=int, default=20, help="cameras included")
     parser.add_argument("--cameras", type=int, default=4)
     parser.add_argument("--minutes", type=float, default=5)

@@ -1,9 +1,10 @@
-"""From the stroke to the bars: the real app in a real Chromium, a mouse that draws, the page's own clock.
+"""From the stroke to the bars: the real app in a real Chromium, a mouse that draws, the page's own
+clock.
 
     python -m benchmarks.pen [--digits 40]
 
-Time runs from the pointer event that changed the drawing to the frame in which the bars that answer it are painted.
-Writes benchmarks/results/pen.csv.
+Time runs from the pointer event that changed the drawing to the frame in which the bars that answer
+it are painted. Writes benchmarks/results/pen.csv.
 """
 
 import argparse
@@ -19,13 +20,31 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PATHS = {
     "1": [(0.5, 0.12), (0.5, 0.5), (0.5, 0.88)],
     "7": [(0.25, 0.2), (0.75, 0.18), (0.55, 0.6), (0.46, 0.85)],
-    "2": [(0.28, 0.3), (0.4, 0.14), (0.65, 0.2), (0.66, 0.4), (0.4, 0.7), (0.25, 0.86), (0.78, 0.86)],
-    "0": [(0.5, 0.12), (0.26, 0.3), (0.26, 0.7), (0.5, 0.88), (0.74, 0.7), (0.74, 0.3), (0.5, 0.12)],
+    "2": [
+        (0.28, 0.3),
+        (0.4, 0.14),
+        (0.65, 0.2),
+        (0.66, 0.4),
+        (0.4, 0.7),
+        (0.25, 0.86),
+        (0.78, 0.86),
+    ],
+    "0": [
+        (0.5, 0.12),
+        (0.26, 0.3),
+        (0.26, 0.7),
+        (0.5, 0.88),
+        (0.74, 0.7),
+        (0.74, 0.3),
+        (0.5, 0.12),
+    ],
 }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--digits", type=int, default=40, help="digits drawn by the mouse")
     args = parser.parse_args()
     with running_app() as url, sync_playwright() as playwright:
@@ -41,7 +60,9 @@ def main() -> None:
         right = 0
         for _ in range(args.digits):
             digit = draw.choice(list(PATHS))
-            first, *rest = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in PATHS[digit]]
+            first, *rest = [
+                (box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in PATHS[digit]
+            ]
             page.mouse.move(*first)
             page.mouse.down()
             for point in rest:
@@ -54,7 +75,16 @@ def main() -> None:
         frame = page.locator(".frame")
         p50, p95, n = (float(frame.get_attribute(f"data-{k}") or 0) for k in ("p50", "p95", "n"))
         browser.close()
-    record("pen", {"digits": args.digits, "answers": int(n), "read_right": right, "p50_ms": p50, "p95_ms": p95})
+    record(
+        "pen",
+        {
+            "digits": args.digits,
+            "answers": int(n),
+            "read_right": right,
+            "p50_ms": p50,
+            "p95_ms": p95,
+        },
+    )
 
 
 if __name__ == "__main__":

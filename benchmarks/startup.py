@@ -1,13 +1,18 @@
-"""From `python app.py` to the page, to each tab's first answer, and the memory that all of them take.
+"""From `python app.py` to the page, to each tab's first answer, and the memory that all of them
+take.
 
     python -m benchmarks.startup [--runs 3]
 
-page_s: until / answers with status 200. interactive_s: until a click on a tab opens it, in a Chromium that asks for the
-page as soon as the server answers. digit_s: until a first call of /classify_digit, sent as soon as the page is there,
-has its answer. Then, once the app says "models ready", each tab for the first time, one after the other, milliseconds
-from the call to the answer. Memory is the process's resident set: idle once the models are ready, twelve seconds after
-every tab was used once, and its peak. Medians of all runs; wanted: interactive in 4 s, 1,500 MB. Writes
-benchmarks/results/startup.csv.
+page_s: until / answers with status 200. interactive_s: until a click on a tab opens it, in a
+Chromium that asks for the page as soon as the server answers. digit_s: until a first call of
+/classify_digit, sent as soon as
+the page is there, has its answer. Then, once the app says "models ready", each tab for the first
+time, one after the
+other, milliseconds from the call to the answer. Memory is the process's resident set: idle once the
+models are ready,
+twelve seconds after every tab was used once, and its peak. Medians of all runs; wanted: interactive
+in 4 s, 1,500 MB.
+Writes benchmarks/results/startup.csv.
 """
 
 import argparse
@@ -32,14 +37,19 @@ WANTED_S, WANTED_MB = 4.0, 1500
 
 def draw_seven(path: Path) -> Path:
     image = Image.new("L", (280, 280), "white")
-    ImageDraw.Draw(image).line([(80, 70), (200, 70), (120, 220)], fill="black", width=20, joint="curve")
+    ImageDraw.Draw(image).line(
+        [(80, 70), (200, 70), (120, 220)], fill="black", width=20, joint="curve"
+    )
     image.save(path)
     return path
 
 
 def calls(folder: Path) -> dict[str, tuple[str, tuple[Any, ...]]]:
     """Each tab's way to be asked from a program: tab -> (endpoint, arguments)."""
-    seven, street = handle_file(str(draw_seven(folder / "seven.png"))), handle_file(str(ASSETS / "bus.jpg"))
+    seven, street = (
+        handle_file(str(draw_seven(folder / "seven.png"))),
+        handle_file(str(ASSETS / "bus.jpg")),
+    )
     return {
         "digit": ("/classify_digit", (seven,)),
         "photo": ("/classify_photo", (street,)),
@@ -65,7 +75,7 @@ def compare(page: Page) -> None:
     """The tab that no endpoint has: GAN, VAE and diffusion side by side."""
     page.get_by_role("tab", name="Compare").click()
     page.locator("#compare-go").click()
-    page.locator("#compare-film table.lab-table").first.wait_for(timeout=60_000)
+    page.locator("#compare-player table.lab-table").first.wait_for(timeout=60_000)
 
 
 def measure(browser: Browser, folder: Path) -> dict[str, float]:
@@ -93,7 +103,8 @@ def measure(browser: Browser, folder: Path) -> dict[str, float]:
 
 
 def first_digit(folder: Path) -> dict[str, float]:
-    """Another start, without a browser: seconds to the page, and to the first digit that is read."""
+    """Another start, without a browser: seconds to the page, and to the first digit that is
+    read."""
     endpoint, values = calls(folder)["digit"]
     with starting_app() as (url, _, began):
         wait_for(url)
@@ -103,7 +114,9 @@ def first_digit(folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=3)
     args = parser.parse_args()
     runs = []
@@ -120,7 +133,9 @@ def main() -> None:
         row[key] = round(value, 2) if key.endswith("_s") else round(value)
     record("startup", row)
     for key, wanted in (("interactive_s", WANTED_S), ("used_mb", WANTED_MB)):
-        print(f"wanted: {key} at most {wanted:g}: {'met' if float(row[key]) <= wanted else 'missed'}")
+        print(
+            f"wanted: {key} at most {wanted:g}: {'met' if float(row[key]) <= wanted else 'missed'}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""From the pointer to the GAN's digit: the real app in a real Chromium, a mouse on the plane, the page's own clock.
+"""From the pointer to the GAN's digit: the real app in a real Chromium, a mouse on the plane, the
+page's own clock.
 
     python -m benchmarks.steer [--moves 600]
 
-Time runs from the first pointer event that no digit has answered yet to the frame in which one that does is painted.
-Writes benchmarks/results/steer.csv.
+Time runs from the first pointer event that no digit has answered yet to the frame in which one that
+does is painted. Writes benchmarks/results/steer.csv.
 """
 
 import argparse
@@ -17,11 +18,14 @@ from tests.chromium import find_chromium
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 APART_MS = 16  # as a mouse reports where it is
-WARM_UP_MS = 12_000  # a server just started goes on importing what other tabs need: p95 is then 100 ms and more
+# a server just started goes on importing what other tabs need: p95 is then 100 ms and more
+WARM_UP_MS = 12_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--moves", type=int, default=600, help="pointer events")
     args = parser.parse_args()
     with running_app() as url, sync_playwright() as playwright:
@@ -42,9 +46,20 @@ def main() -> None:
             page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
             page.wait_for_timeout(APART_MS if k % 60 else 300)
         page.wait_for_timeout(500)
-        p50, p95, network, n = (float(plane.get_attribute(f"data-{k}") or 0) for k in ("p50", "p95", "network", "n"))
+        p50, p95, network, n = (
+            float(plane.get_attribute(f"data-{k}") or 0) for k in ("p50", "p95", "network", "n")
+        )
         browser.close()
-    record("steer", {"moves": args.moves, "digits": int(n), "p50_ms": p50, "p95_ms": p95, "network_ms": network})
+    record(
+        "steer",
+        {
+            "moves": args.moves,
+            "digits": int(n),
+            "p50_ms": p50,
+            "p95_ms": p95,
+            "network_ms": network,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -1,14 +1,21 @@
-"""Live detection in a real Chromium with a fake camera, against gradio's plain streaming pattern, on the same cores.
+"""Live detection in a real Chromium with a fake camera, against gradio's plain streaming pattern,
+on the same cores.
 
     python -m benchmarks.webcam [--yolo PATH] [--seconds 15] [--visitors 1 2 4 8] [--size 640]
 
-The camera shows a clip of 640x480 px at 30 frames a second, made from a picture that ultralytics brings along; each of
-its frames is looked at once at most, so 30 detections a second are all there are. The last row's camera has 60. All
-apps run the same network at the same input size. Writes benchmarks/results/webcam.csv: detections a second, round trip
-p50 and p95 (from the capture of a frame to its boxes in the page), for several visitors the least and the most that one
-of them gets, the server's resident memory when the measured seconds begin and end, and what the plain pattern gives
-with all its defaults and with `stream_every=0.05`. `--skip-plain` leaves that out. `--size` is what a visitor chooses
-as input size in the page, whose own choice is 416 px; the plain pattern has the file's own, 640 px.
+The camera shows a clip of 640x480 px at 30 frames a second, made from a picture that ultralytics
+brings along; each of its frames is looked at once at most, so 30 detections a second are all there
+are. The last row's
+camera has 60. All apps run the same network at the same input size. Writes
+benchmarks/results/webcam.csv: detections a
+second, round trip p50 and p95 (from the capture of a frame to its boxes in the page), for several
+visitors the least
+and the most that one of them gets, the server's resident memory when the measured seconds begin and
+end, and what the
+plain pattern gives with all its defaults and with `stream_every=0.05`. `--skip-plain` leaves that
+out. `--size` is what
+a visitor chooses as input size in the page, whose own choice is 416 px; the plain pattern has the
+file's own, 640 px.
 """
 
 import argparse
@@ -36,8 +43,13 @@ from benchmarks.detectors import default_yolo
 from benchmarks.results import record
 from tests.chromium import find_chromium
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--use-fake-ui-for-media-stream",
-         "--use-fake-device-for-media-stream"]  # fmt: skip
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+]
 ANSWER_S = 300  # that a page may take for an answer, beside others
 WARM_S = 5  # not measured: the first frames compile and fill the queues
 
@@ -65,14 +77,18 @@ def make_fast_clip(path: Path, fps: int) -> Path:
     with path.open("wb") as out:
         out.write(f"YUV4MPEG2 W640 H480 F{fps}:1 Ip A1:1 C420\n".encode())
         for frame in frames():
-            out.write(b"FRAME\n" + cv2.cvtColor(np.asarray(frame), cv2.COLOR_RGB2YUV_I420).tobytes())
+            out.write(
+                b"FRAME\n" + cv2.cvtColor(np.asarray(frame), cv2.COLOR_RGB2YUV_I420).tobytes()
+            )
     return path
 
 
 class Chromium:
-    """A Chromium that goes on by itself: pages are asked one question at a time, and nobody listens in between.
+    """A Chromium that goes on by itself: pages are asked one question at a time, and nobody listens
+    in between.
 
-    Playwright, attached, hears of every request of every page, which on two cores costs a tenth of what is measured.
+    Playwright, attached, hears of every request of every page, which on two cores costs a tenth of
+    what is measured.
     """
 
     def __init__(self, clip: Path, folder: Path):
@@ -86,8 +102,9 @@ class Chromium:
         self._url = f"http://127.0.0.1:{port}"
         self._process = subprocess.Popen(
             [program(), "--headless", f"--remote-debugging-port={port}", *flags, "about:blank"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         wait_for(f"{self._url}/json/version")
 
     def _told(self, what: str) -> Any:
@@ -97,17 +114,24 @@ class Chromium:
     def open(self, url: str) -> str:
         """The page's DevTools address, once it has loaded.
 
-        In a window of its own: a tab behind another one is hidden, and a hidden page stops its camera. In a profile of
-        its own, as a visitor of its own: one profile has six connections to a server at most, and gradio holds one of
-        them for each page.
+        In a window of its own: a tab behind another one is hidden, and a hidden page stops its
+        camera. In a profile of its own, as a visitor of its own: one profile has six connections to
+        a server at most, and
+        gradio holds one of them for each page.
         """
         browser = self._told("version")["webSocketDebuggerUrl"]
         profile = devtools(browser, "Target.createBrowserContext")["browserContextId"]
-        target = devtools(browser, "Target.createTarget", url=url, newWindow=True, browserContextId=profile)["targetId"]
+        target = devtools(
+            browser, "Target.createTarget", url=url, newWindow=True, browserContextId=profile
+        )["targetId"]
         page = f"{browser[: browser.index('/devtools/')]}/devtools/page/{target}"
         for _ in range(10 * ANSWER_S):
             try:
-                if asked(page, "(url) => location.href.startsWith(url) && document.readyState === 'complete'", url):
+                if asked(
+                    page,
+                    "(url) => location.href.startsWith(url) && document.readyState === 'complete'",
+                    url,
+                ):
                     return page
             except RuntimeError:  # asked on its way from the empty page to ours
                 pass
@@ -117,7 +141,9 @@ class Chromium:
     def pages(self, url: str) -> list[str]:
         """DevTools addresses of what shows this address."""
         return [
-            p["webSocketDebuggerUrl"] for p in self._told("list") if p["type"] == "page" and p["url"].startswith(url)
+            p["webSocketDebuggerUrl"]
+            for p in self._told("list")
+            if p["type"] == "page" and p["url"].startswith(url)
         ]
 
     def __enter__(self) -> "Chromium":
@@ -137,7 +163,8 @@ def program() -> str:
 
 
 def devtools(address: str, method: str, **values: Any) -> Any:
-    """The answer to one call of the Chrome DevTools Protocol. Raises TimeoutError; RuntimeError: it failed."""
+    """The answer to one call of the Chrome DevTools Protocol. Raises TimeoutError; RuntimeError: it
+    failed."""
     with connect(address, max_size=None, open_timeout=ANSWER_S) as socket:
         socket.send(json.dumps({"id": 1, "method": method, "params": values}))
         while (answer := json.loads(socket.recv(ANSWER_S))).get("id") != 1:
@@ -150,9 +177,9 @@ def devtools(address: str, method: str, **values: Any) -> Any:
 def asked(page: str, function: str, *arguments: Any) -> Any:
     """What a JavaScript function, which may be async, returns in a page."""
     call = f"({function})(...{json.dumps(arguments)})"
-    return devtools(page, "Runtime.evaluate", expression=call, awaitPromise=True, returnByValue=True)["result"].get(
-        "value"
-    )
+    return devtools(
+        page, "Runtime.evaluate", expression=call, awaitPromise=True, returnByValue=True
+    )["result"].get("value")
 
 
 READ = """() => {
@@ -199,8 +226,8 @@ def read_cameras(chromium: Chromium, url: str) -> dict[str, list[float]]:
 def ours(
     chromium: Chromium, url: str, pid: int, visitors: int, seconds: float, size: int
 ) -> tuple[list[tuple[float, float, float]], float, float]:
-    """For each visitor (detections a second, round trip p50, p95 in ms) by the page's own clock; memory in MB, before
-    and after."""
+    """For each visitor (detections a second, round trip p50, p95 in ms) by the page's own clock;
+    memory in MB, before and after."""
     start_cameras(chromium, url, visitors, size)
     before = read_cameras(chromium, url)
     memory = resident_mb(pid)
@@ -208,7 +235,11 @@ def ours(
     memory_after = resident_mb(pid)
     after = read_cameras(chromium, url)
     got = [
-        (1000 * (after[page][1] - answers) / (after[page][0] - began), after[page][2], after[page][3])
+        (
+            1000 * (after[page][1] - answers) / (after[page][0] - began),
+            after[page][2],
+            after[page][3],
+        )
         for page, (began, answers, _, _) in before.items()
     ]
     return got, memory, memory_after
@@ -248,11 +279,14 @@ RECORD = f"""async () => {{
 
 
 def plain(chromium: Chromium, yolo: Path, seconds: float, *pace: str) -> float:
-    """Detections a second of `gr.Image(streaming=True)` with everything default, or but `stream_every`."""
+    """Detections a second of `gr.Image(streaming=True)` with everything default, or but
+    `stream_every`."""
     port = free_port()
     url = f"http://127.0.0.1:{port}/"
     env = {**os.environ, "GRADIO_SERVER_PORT": str(port)}
-    process = subprocess.Popen([sys.executable, "-c", PLAIN, str(yolo), *pace], env=env, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", PLAIN, str(yolo), *pace], env=env, stdout=subprocess.DEVNULL
+    )
     try:
         wait_for(url, 120)
         asked(chromium.open(url), RECORD)
@@ -266,47 +300,80 @@ def plain(chromium: Chromium, yolo: Path, seconds: float, *pace: str) -> float:
         end(process)
 
 
+def write_row(
+    n: int,
+    fps: int,
+    size: int,
+    got: list[tuple[float, float, float]],
+    memory: tuple[float, float],
+    usual: list[float],
+) -> None:
+    """One line of webcam.csv; `got`: (rate, p50 in ms, p95 in ms) of each visitor."""
+    rates = [rate for rate, _, _ in got]
+    record(
+        "webcam",
+        {
+            "visitors": n,
+            "camera_fps": fps,
+            "size": size,
+            "rate_all": round(sum(rates), 1),
+            "rate_least": round(min(rates), 1),
+            "rate_most": round(max(rates), 1),
+            "p50_ms": round(statistics.median(p50 for _, p50, _ in got), 1),
+            "p95_ms": round(max(p95 for _, _, p95 in got), 1),
+            "plain_rate": round(usual[0], 1) if usual else "",
+            "plain_rate_at_0.05": round(usual[1], 1) if usual else "",
+            "memory_mb_start": round(memory[0]),
+            "memory_mb_end": round(memory[1]),
+        },
+    )
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
-        "--yolo", type=Path, default=default_yolo(), help="YOLO weights: a .pt file or an OpenVINO folder"
+        "--yolo",
+        type=Path,
+        default=default_yolo(),
+        help="YOLO weights: a .pt file or an OpenVINO folder",
     )
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--visitors", type=int, nargs="+", default=[1, 2, 4, 8])
-    parser.add_argument("--size", type=int, default=640, help="px that the network sees, as chosen in the page")
-    parser.add_argument("--skip-plain", action="store_true", help="without the plain pattern, its columns empty")
+    parser.add_argument(
+        "--size", type=int, default=640, help="px that the network sees, as chosen in the page"
+    )
+    parser.add_argument(
+        "--skip-plain", action="store_true", help="without the plain pattern, its columns empty"
+    )
     args = parser.parse_args()
     if args.yolo is None:
         print("--yolo names no weights, and IMAGE_LAB_YOLO is not set: nothing to measure")
         return
     os.environ["IMAGE_LAB_YOLO"] = str(args.yolo)
     with tempfile.TemporaryDirectory() as folder:
-        clips = {30: make_clip(Path(folder) / "street.mjpeg"), 60: make_fast_clip(Path(folder) / "street.y4m", 60)}
+        clips = {
+            30: make_clip(Path(folder) / "street.mjpeg"),
+            60: make_fast_clip(Path(folder) / "street.y4m", 60),
+        }
         usual: list[float] = []
         for pace in () if args.skip_plain else ((), ("0.05",)):
             with Chromium(clips[30], Path(folder) / "-".join(("plain", *pace))) as chromium:
                 usual.append(plain(chromium, args.yolo, args.seconds, *pace))
         if usual:
-            print(f"plain gr.Image streaming: {usual[0]:.1f} detections a second, at stream_every=0.05 {usual[1]:.1f}")
-        for n, fps in [*((n, 30) for n in args.visitors), *([(1, 60)] if 1 in args.visitors else [])]:
+            print(
+                f"plain gr.Image streaming: {usual[0]:.1f} detections a second, at "
+                f"stream_every=0.05 {usual[1]:.1f}"
+            )
+        for n, fps in [
+            *((n, 30) for n in args.visitors),
+            *([(1, 60)] if 1 in args.visitors else []),
+        ]:
             data = Path(folder) / f"visitors-{n}-{fps}"
             with running_app_process() as (url, pid), Chromium(clips[fps], data) as chromium:
                 got, memory, memory_after = ours(chromium, url, pid, n, args.seconds, args.size)
-            rates = [rate for rate, _, _ in got]
-            record("webcam", {
-                "visitors": n,
-                "camera_fps": fps,
-                "size": args.size,
-                "rate_all": round(sum(rates), 1),
-                "rate_least": round(min(rates), 1),
-                "rate_most": round(max(rates), 1),
-                "p50_ms": round(statistics.median(p50 for _, p50, _ in got), 1),
-                "p95_ms": round(max(p95 for _, _, p95 in got), 1),
-                "plain_rate": round(usual[0], 1) if usual else "",
-                "plain_rate_at_0.05": round(usual[1], 1) if usual else "",
-                "memory_mb_start": round(memory),
-                "memory_mb_end": round(memory_after),
-            })  # fmt: skip
+            write_row(n, fps, args.size, got, (memory, memory_after), usual)
 
 
 if __name__ == "__main__":

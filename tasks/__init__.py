@@ -1,1 +1,1 @@
-"""Six families of machine-learning image processing; one module per family, gradio only in `tasks.tabs`."""
+"""Machine learning on images: a package per task; what they share in `core` and `networks`."""

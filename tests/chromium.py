@@ -2,8 +2,8 @@
 
     python -m tests.chromium    find or install one, say which
 
-In this order: the program that the environment variable CHROMIUM names; one on PATH; Debian's package, where it may be
-installed; Playwright's own.
+In this order: the program that the environment variable CHROMIUM names; one on PATH; Debian's
+package, where it may be installed; Playwright's own.
 """
 
 import functools
@@ -25,7 +25,9 @@ def find_chromium() -> str | None:
     named = os.environ.get("CHROMIUM")
     if named:
         if not _starts(named):
-            raise FileNotFoundError(f"CHROMIUM is {named!r}, which does not start. Name another one or unset it.")
+            raise FileNotFoundError(
+                f"CHROMIUM is {named!r}, which does not start. Name another one or unset it."
+            )
         return named
     on_path = (shutil.which(name) for name in NAMES)
     return next((path for path in on_path if path and _starts(path)), None)
@@ -34,20 +36,28 @@ def find_chromium() -> str | None:
 def _starts(program: str) -> bool:
     """Ubuntu's `chromium-browser`, for one, is only a notice where there is no snap."""
     try:
-        return subprocess.run([program, "--version"], capture_output=True, timeout=60, check=False).returncode == 0
+        return (
+            subprocess.run(
+                [program, "--version"], capture_output=True, timeout=60, check=False
+            ).returncode
+            == 0
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
 
 
 def ensure_chromium() -> str | None:
-    """As `find_chromium`, after installing one where none was found. Raises CalledProcessError where that fails."""
+    """As `find_chromium`, after installing one where none was found. Raises CalledProcessError
+    where that fails."""
     found = find_chromium()
     if found is None and _install_debian():
         find_chromium.cache_clear()
         found = find_chromium()
     if found is None:
         deps = ["--with-deps"] if _may_install() else []
-        subprocess.run([sys.executable, "-m", "playwright", "install", *deps, "chromium"], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "playwright", "install", *deps, "chromium"], check=True
+        )
     return found
 
 
@@ -60,7 +70,9 @@ def _install_debian() -> bool:
         return False
     commands = ["apt-get update -q", "apt-get install -qy --no-install-recommends chromium"]
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    return all(subprocess.run(c.split(), env=environment, check=False).returncode == 0 for c in commands)
+    return all(
+        subprocess.run(c.split(), env=environment, check=False).returncode == 0 for c in commands
+    )
 
 
 if __name__ == "__main__":

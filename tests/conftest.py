@@ -1,4 +1,5 @@
-"""What several tests share: the real data sets where there are any, the real app in a process of its own."""
+"""What several tests share: the real data sets where there are any, the real app in a process of
+its own."""
 
 import os
 import subprocess
@@ -15,6 +16,26 @@ import pytest
 from benchmarks.app_process import end, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+SLOW = ("test_hosting", "test_kill_and_resume", "test_two_processes", "test_replicas")
+"""Files of minutes: environments installed anew, processes killed, several servers."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test unit, app or browser by where it lies and what it asks for."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if item.path.parent.name == "browser":
+            item.add_marker("browser")
+        elif item.path.parent.name == "server" or "app_url" in fixtures:
+            item.add_marker("app")
+        else:
+            item.add_marker("unit")
+        if "data_dir" in fixtures:
+            item.add_marker("data")
+        if item.path.stem in SLOW:
+            item.add_marker("slow")
 
 
 def find_data() -> Path | None:
@@ -35,9 +56,12 @@ def data_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def coco_yolo() -> Path:
-    """A real YOLO of COCO's 80 classes: IMAGE_LAB_YOLO, else the OpenVINO export beside the shared data."""
+    """A real YOLO of COCO's 80 classes: IMAGE_LAB_YOLO, else the OpenVINO export beside the shared
+    data."""
     named = os.environ.get("IMAGE_LAB_YOLO")
-    folder = Path(named) if named else ROOT.parent / "shared" / "weights" / "yolo11n_int8_openvino_model"
+    folder = (
+        Path(named) if named else ROOT.parent / "shared" / "weights" / "yolo11n_int8_openvino_model"
+    )
     if not folder.exists():
         pytest.skip("no COCO YOLO: set IMAGE_LAB_YOLO to a .pt file or an OpenVINO folder")
     return folder
@@ -45,12 +69,21 @@ def coco_yolo() -> Path:
 
 @contextmanager
 def app_with(folder: Path, **environment: str) -> Iterator[str]:
-    """`python app.py` as a user starts it, on a free port; its log, in `folder`, is shown if it does not come up."""
+    """`python app.py` as a user starts it, on a free port; its log, in `folder`, is shown if it
+    does not come up."""
     port = free_port()
     log = folder / "log.txt"
-    env = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "gradio"), **environment}
+    env = {
+        **os.environ,
+        "GRADIO_SERVER_PORT": str(port),
+        "GRADIO_TEMP_DIR": str(folder / "gradio"),
+        "IMAGE_LAB_FETCH": "0",  # the default network stays the bundled one
+        **environment,
+    }
     with log.open("w") as out:
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=out, stderr=out)
+        process = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=ROOT, env=env, stdout=out, stderr=out
+        )
     url = f"http://127.0.0.1:{port}/"
     try:
         for _ in range(300):
@@ -76,10 +109,12 @@ def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def _trainings_compute_in_fp32(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests of trainings ask for the last bit, or for gradients to a percent: the same on every processor."""
-    name = request.node.path.name
-    if name.startswith("test_train_") or name == "test_loop.py":
-        from tasks import compute
+def _trainings_compute_in_fp32(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests of trainings ask for the last bit, or for gradients to a percent: the same on every
+    processor."""
+    if request.node.path.parent.name == "train":
+        from tasks.core import device
 
-        monkeypatch.setattr(compute, "bf16_is_native", lambda: False)
+        monkeypatch.setattr(device, "bf16_is_native", lambda: False)

@@ -1,11 +1,11 @@
-"""Pictures as nobody wants them: a table of makers, each name -> function(folder) -> a path, an array or None.
+"""Difficult images: a table of makers, each name -> function(folder) -> a path, an array or None.
 
     @pytest.mark.parametrize("name", hostile.REFUSED)
     def test_refused(name, tmp_path):
         with pytest.raises(ImageError):
             handler(hostile.MAKERS[name](tmp_path))
 
-`REFUSED` must end in a sentence, `ODD` must work; `FILES` are those that can be sent as a file through the page.
+`REFUSED` must raise an error with a sentence, `ODD` must work; `FILES` can be uploaded.
 """
 
 import struct
@@ -21,7 +21,7 @@ Maker = Callable[[Path], Path | np.ndarray | None]
 
 
 def scene(height: int = 96, width: int = 128) -> np.ndarray:
-    """A picture that any network accepts and in which a digit reader finds ink: uint8 (H, W, 3), a thick dark 1."""
+    """An image for any network, and for a digit reader: uint8 (H, W, 3), a thick dark 1."""
     y, x = np.mgrid[:height, :width]
     paper = np.stack([250 - x % 7, 246 - y % 5, 240 + 0 * x], 2).astype(np.uint8)
     paper[height // 5 : -height // 5, width * 9 // 20 : width * 11 // 20] = (30, 32, 60)
@@ -35,12 +35,12 @@ def _saved(folder: Path, name: str, image: Image.Image, **options: object) -> Pa
 
 
 def good_png(folder: Path) -> Path:
-    """What must work right after any of the others."""
+    """It must work after any of the others."""
     return _saved(folder, "good.png", Image.fromarray(scene()))
 
 
 def nothing(folder: Path) -> None:
-    """No picture at all."""
+    """No image at all."""
 
 
 def one_pixel(folder: Path) -> Path:
@@ -53,7 +53,12 @@ def bomb(folder: Path) -> Path:
     body = zlib.compress(bytes(1 + side // 8) * side, 9)
     path = folder / "bomb.png"
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", body) + _chunk(b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", header)
+        + _chunk(b"IDAT", body)
+        + _chunk(b"IEND", b"")
+    )
     return path
 
 
@@ -70,8 +75,8 @@ def truncated_jpeg(folder: Path) -> Path:
 
 
 def _cut(path: Path) -> Path:
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
     return path
 
 
@@ -83,7 +88,7 @@ def empty_file(folder: Path) -> Path:
 
 def text_called_png(folder: Path) -> Path:
     path = folder / "text.png"
-    path.write_text("This is a letter, not a picture.\n" * 20, encoding="utf-8")
+    path.write_text("This is a letter, not an image.\n" * 20, encoding="utf-8")
     return path
 
 
@@ -150,20 +155,29 @@ def cmyk(folder: Path) -> Path:
 
 
 def exif_rotated(folder: Path) -> Path:
-    """Stored on its side, with the tag that says so (orientation 6), as phones do it; upright it is `scene()`."""
+    """`scene()` stored on its side, with EXIF orientation 6, as phones do it."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    return _saved(folder, "rotated.png", Image.fromarray(scene()).transpose(Image.Transpose.ROTATE_90), exif=exif)
+    return _saved(
+        folder,
+        "rotated.png",
+        Image.fromarray(scene()).transpose(Image.Transpose.ROTATE_90),
+        exif=exif,
+    )
 
 
 def animated_gif(folder: Path) -> Path:
     frames = [Image.fromarray(scene()), Image.fromarray(255 - scene())]
-    return _saved(folder, "animated.gif", frames[0], save_all=True, append_images=frames[1:], duration=80)
+    return _saved(
+        folder, "animated.gif", frames[0], save_all=True, append_images=frames[1:], duration=80
+    )
 
 
 def animated_png(folder: Path) -> Path:
     frames = [Image.fromarray(scene()), Image.fromarray(255 - scene())]
-    return _saved(folder, "animated.png", frames[0], save_all=True, append_images=frames[1:], duration=80)
+    return _saved(
+        folder, "animated.png", frames[0], save_all=True, append_images=frames[1:], duration=80
+    )
 
 
 def very_wide(folder: Path) -> Path:

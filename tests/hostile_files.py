@@ -1,8 +1,8 @@
-"""Files as an attacker sends them, beside those of `hostile.py` and `hostile_video.py`.
+"""Files as an attacker sends them, besides those of `hostile.py` and `hostile_video.py`.
 
-Tables of makers, each name -> function(folder) -> a path: `PICTURES` are for what takes a picture, `CLIPS` for what
-takes a video. Each must end in an answer or in a sentence, soon, in little memory, and with nothing read that was not
-sent.
+Tables of makers, each name -> function(folder) -> a path: `IMAGES` are for what takes an image,
+`CLIPS` for what takes a video. Each must end in an answer or in a sentence, soon, in little memory,
+and with nothing read that was not sent.
 """
 
 import gzip
@@ -22,8 +22,9 @@ from tests.hostile_video import mp4, text
 Maker = Callable[[Path], Any]
 SCRIPT = "<script>document.title='owned'</script>"
 SVG = (
-    '<?xml version="1.0"?><!DOCTYPE svg [<!ENTITY x SYSTEM "file://{secret}">]><svg xmlns="http://www.w3.org/2000/svg" '
-    'width="64" height="64" onload="document.title=\'owned\'"><text>&x;</text><image href="file://{secret}"/>'
+    '<?xml version="1.0"?><!DOCTYPE svg [<!ENTITY x SYSTEM "file://{secret}">]>'
+    '<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64" '
+    'onload="document.title=\'owned\'"><text>&x;</text><image href="file://{secret}"/>'
     f"{SCRIPT}</svg>"
 )
 LONG_GIF = 10_000  # frames
@@ -47,9 +48,9 @@ def svg(folder: Path, name: str = "drawing.svg", secret: str = "/etc/passwd") ->
 
 def gif_and_script(folder: Path) -> Path:
     """A GIF that is a JavaScript program, too."""
-    whole = bytearray(_encoded("GIF"))
-    whole[6:8] = b"/*"  # its width
-    return _bytes(folder, "both.gif", bytes(whole) + b"*/=1;document.title='owned'//")
+    data = bytearray(_encoded("GIF"))
+    data[6:8] = b"/*"  # its width
+    return _bytes(folder, "both.gif", bytes(data) + b"*/=1;document.title='owned'//")
 
 
 def png_and_page(folder: Path) -> Path:
@@ -70,35 +71,43 @@ def png_with_text_bomb(folder: Path) -> Path:
 
 
 def png_with_profile_bomb(folder: Path) -> Path:
-    whole = _encoded("PNG")
-    at = whole.index(b"IDAT") - 4
+    data = _encoded("PNG")
+    at = data.index(b"IDAT") - 4
     chunk = _chunk(b"iCCP", b"icc\0\0" + zlib.compress(bytes(100_000_000), 9))
-    return _bytes(folder, "profile-bomb.png", whole[:at] + chunk + whole[at:])
+    return _bytes(folder, "profile-bomb.png", data[:at] + chunk + data[at:])
 
 
 def png_of_size(width: int, height: int) -> Maker:
     """Only its header says so."""
 
-    def made(folder: Path) -> Path:
+    def write(folder: Path) -> Path:
         header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-        parts = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(bytes(1000))) + _chunk(b"IEND", b"")
+        parts = (
+            _chunk(b"IHDR", header)
+            + _chunk(b"IDAT", zlib.compress(bytes(1000)))
+            + _chunk(b"IEND", b"")
+        )
         return _bytes(folder, "size.png", b"\x89PNG\r\n\x1a\n" + parts)
 
-    return made
+    return write
 
 
 def tiff_bomb(folder: Path) -> Path:
     """7000 x 7000 px, all alike: within the limit, 50 kB as a file."""
-    return _bytes(folder, "bomb.tiff", _encoded("TIFF", Image.new("L", (7000, 7000)), compression="tiff_adobe_deflate"))
+    return _bytes(
+        folder,
+        "bomb.tiff",
+        _encoded("TIFF", Image.new("L", (7000, 7000)), compression="tiff_adobe_deflate"),
+    )
 
 
 def ring_of_tiffs(folder: Path) -> Path:
     """A TIFF whose directory names itself as the next one."""
-    whole = bytearray(_encoded("TIFF"))
-    at = int.from_bytes(whole[4:8], "little")
-    count = int.from_bytes(whole[at : at + 2], "little")
-    whole[at + 2 + 12 * count : at + 6 + 12 * count] = whole[4:8]
-    return _bytes(folder, "ring.tiff", bytes(whole))
+    data = bytearray(_encoded("TIFF"))
+    at = int.from_bytes(data[4:8], "little")
+    count = int.from_bytes(data[at : at + 2], "little")
+    data[at + 2 + 12 * count : at + 6 + 12 * count] = data[4:8]
+    return _bytes(folder, "ring.tiff", bytes(data))
 
 
 def long_gif(folder: Path) -> Path:
@@ -111,11 +120,11 @@ def long_gif(folder: Path) -> Path:
 
 
 def cut(kind: str, suffix: str) -> Maker:
-    def made(folder: Path) -> Path:
-        whole = _encoded(kind)
-        return _bytes(folder, f"cut{suffix}", whole[: len(whole) * 2 // 3])
+    def write(folder: Path) -> Path:
+        data = _encoded(kind)
+        return _bytes(folder, f"cut{suffix}", data[: len(data) * 2 // 3])
 
-    return made
+    return write
 
 
 def mp4_with_page(folder: Path) -> Path:
@@ -123,7 +132,7 @@ def mp4_with_page(folder: Path) -> Path:
     return _bytes(folder, "clip.html", mp4(folder).read_bytes() + f"<html>{SCRIPT}</html>".encode())
 
 
-PICTURES: dict[str, Maker] = {
+IMAGES: dict[str, Maker] = {
     "SVG": svg,
     "SVG called .png": lambda f: svg(f, "drawing.png"),
     "page called .jpg": lambda f: text(f, "page.jpg", f"<html>{SCRIPT}</html>"),

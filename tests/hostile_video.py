@@ -5,7 +5,8 @@
         with pytest.raises(VideoError):
             open_video(hostile_video.REFUSED[name](tmp_path))
 
-`REFUSED` must end in a sentence; `ODD` must give upright frames of `scene()`; `CUT` gives the frames that are left.
+`REFUSED` must end in a sentence; `ODD` must give upright frames of `scene()`; `CUT` gives the
+frames that are left.
 """
 
 import os
@@ -26,11 +27,12 @@ WIDTH, HEIGHT, FPS = 96, 64, 10
 
 
 def scene(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
-    """uint8 (H, W, 3): red and green above blue and white, so that every turn and mirroring shows."""
-    picture = np.empty((height, width, 3), np.uint8)
-    picture[: height // 2, : width // 2], picture[: height // 2, width // 2 :] = RED, GREEN
-    picture[height // 2 :, : width // 2], picture[height // 2 :, width // 2 :] = BLUE, WHITE
-    return picture
+    """uint8 (H, W, 3): red and green above blue and white, so that every turn and mirroring
+    shows."""
+    image = np.empty((height, width, 3), np.uint8)
+    image[: height // 2, : width // 2], image[: height // 2, width // 2 :] = RED, GREEN
+    image[height // 2 :, : width // 2], image[height // 2 :, width // 2 :] = BLUE, WHITE
+    return image
 
 
 def level(index: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
@@ -107,12 +109,18 @@ def mp4(folder: Path) -> Path:
 
 
 def odd_webm(folder: Path) -> Path:
-    return encode(folder / "odd.webm", [scene(63, 95)] * 5, "libvpx", options={"deadline": "realtime"})
+    return encode(
+        folder / "odd.webm", [scene(63, 95)] * 5, "libvpx", options={"deadline": "realtime"}
+    )
 
 
 def rotated(folder: Path, degrees: int = 90) -> Path:
     """As a phone held upright stores it: lying, with a note to turn it."""
-    return encode(folder / f"turned{degrees}.mp4", [np.rot90(f, -degrees // 90) for f in scenes()], turned=degrees)
+    return encode(
+        folder / f"turned{degrees}.mp4",
+        [np.rot90(f, -degrees // 90) for f in scenes()],
+        turned=degrees,
+    )
 
 
 def mirrored(folder: Path) -> Path:
@@ -148,12 +156,19 @@ def text(folder: Path, name: str, content: str) -> Path:
 
 
 def png_called_mp4(folder: Path) -> Path:
-    Image.fromarray(scene()).save(folder / "picture.mp4", "PNG")
-    return folder / "picture.mp4"
+    Image.fromarray(scene()).save(folder / "image.mp4", "PNG")
+    return folder / "image.mp4"
 
 
 def playlist(folder: Path) -> Path:
-    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXTINF:1,", "/etc/passwd", "#EXT-X-ENDLIST", ""]
+    lines = [
+        "#EXTM3U",
+        "#EXT-X-TARGETDURATION:1",
+        "#EXTINF:1,",
+        "/etc/passwd",
+        "#EXT-X-ENDLIST",
+        "",
+    ]
     return text(folder, "list.mp4", "\n".join(lines))
 
 
@@ -162,7 +177,10 @@ def concat(folder: Path) -> Path:
 
 
 def dash(folder: Path) -> Path:
-    mpd = '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet>'
+    mpd = (
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" '
+        'type="static"><Period><AdaptationSet>'
+    )
     mpd += f'<Representation id="1" bandwidth="1"><BaseURL>{mp4(folder)}</BaseURL></Representation>'
     return text(folder, "dash.mp4", mpd + "</AdaptationSet></Period></MPD>")
 
@@ -192,7 +210,10 @@ def _patched(path: Path, box: bytes, offset: int, *numbers: int) -> Path:
 
 
 def index_bomb(folder: Path) -> Path:
-    """2 kB whose index says: 200 million samples of one byte each. Laid out in memory that is 8 GB."""
+    """2 kB whose index says: 200 million samples of one byte each.
+
+    Laid out in memory that is 8 GB.
+    """
     path = _patched(mp4(folder), b"stsz", 8, 1, 200_000_000)
     _patched(path, b"stts", 12, 200_000_000, 1)
     return _patched(path, b"stsc", 16, 200_000_000)
@@ -201,7 +222,9 @@ def index_bomb(folder: Path) -> Path:
 def fragment_bomb(folder: Path) -> Path:
     """The same in a fragment, which declares its samples by number alone."""
     flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-    return _patched(encode(folder / "fragment.mp4", scenes(1), file_options=flags), b"trun", 4, 5, 200_000_000)
+    return _patched(
+        encode(folder / "fragment.mp4", scenes(1), file_options=flags), b"trun", 4, 5, 200_000_000
+    )
 
 
 def hidden_index_bomb(folder: Path) -> Path:
@@ -215,7 +238,13 @@ def hidden_index_bomb(folder: Path) -> Path:
 
 def compressed_index(folder: Path) -> Path:
     path = mp4(folder)
-    path.write_bytes(path.read_bytes() + (20).to_bytes(4, "big") + b"cmov" + (12).to_bytes(4, "big") + b"dcomzlib")
+    path.write_bytes(
+        path.read_bytes()
+        + (20).to_bytes(4, "big")
+        + b"cmov"
+        + (12).to_bytes(4, "big")
+        + b"dcomzlib"
+    )
     return path
 
 
@@ -236,7 +265,11 @@ def cut_mp4(folder: Path) -> Path:
 
 
 def cut_webm(folder: Path) -> Path:
-    return cut(encode(folder / "cut.webm", noise(20), "libvpx", options={"deadline": "realtime", "b": "4M"}))
+    return cut(
+        encode(
+            folder / "cut.webm", noise(20), "libvpx", options={"deadline": "realtime", "b": "4M"}
+        )
+    )
 
 
 REFUSED: dict[str, Callable[[Path], Path | None]] = {
@@ -276,10 +309,16 @@ ODD: dict[str, Maker] = {
     "10 bit": lambda f: encode(f / "deep.mkv", scenes(), "ffv1", "yuv420p10le"),
     "4:4:4": lambda f: encode(f / "full.mp4", scenes(), "libx264", "yuv444p"),
     "transparent": see_through,
-    "interlaced": lambda f: encode(f / "tv.mkv", scenes(), "mpeg2video", fps=25, options={"flags": "+ildct+ilme"}),
+    "interlaced": lambda f: encode(
+        f / "tv.mkv", scenes(), "mpeg2video", fps=25, options={"flags": "+ildct+ilme"}
+    ),
     "AVI": lambda f: encode(f / "clip.avi", scenes(), "mjpeg", "yuvj420p"),
     "transport stream": lambda f: encode(f / "clip.ts", scenes()),
-    "Ogg": lambda f: encode(f / "clip.ogv", scenes(), "libtheora") if "libtheora" in av.codecs_available else mp4(f),
+    "Ogg": lambda f: (
+        encode(f / "clip.ogv", scenes(), "libtheora")
+        if "libtheora" in av.codecs_available
+        else mp4(f)
+    ),
     "animated GIF": gif,
     "one frame": lambda f: encode(f / "one.mp4", scenes(1)),
     "long pixels": lambda f: encode(f / "wide.mp4", [scene()[:, ::2]] * 5, aspect=Fraction(2)),

@@ -1,1 +1,4 @@
-"""One runnable module per model: `python -m train.<name>`; data sets in `data`, loop in `loop`, diary in LOG.md."""
+"""One runnable module or package a model: `python -m train.<name>`.
+
+Data sets in `data`, the loop in `loop`, what several share in `common/`, the diary in LOG.md.
+"""

@@ -1,8 +1,9 @@
-"""The data sets, as arrays in memory, with their source, licence and split.
+"""The data sets as arrays in memory, with their source, licence and split.
 
-`--data DIR` (default: the environment variable IMAGE_LAB_DATA, else `data/`) is a folder with torchvision's own layout:
-`DIR/MNIST/raw/...`, `DIR/cifar-10-batches-py/...`; what is missing there is downloaded by torchvision. CIFAR-10 is
-also read from `DIR/cifar10-jpeg.tar.xz`, a copy as JPEG files (`train/<class>/0001.jpg`), which is not bit-equal.
+`--data DIR` (default: the environment variable IMAGE_LAB_DATA, else `data/`) is a folder with
+torchvision's layout: `DIR/MNIST/raw/...`, `DIR/cifar-10-batches-py/...`; torchvision downloads what
+is missing there. CIFAR-10 is also read from `DIR/cifar10-jpeg.tar.xz`, a copy as JPEG files
+(`train/<class>/0001.jpg`), which is not bit-equal.
 """
 
 import os
@@ -15,7 +16,20 @@ import numpy as np
 import torch
 from PIL import Image
 
-CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR10_CLASSES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
+
+HELD_OUT = 2000  # training images for validation
 
 
 def default_data_dir() -> Path:
@@ -24,7 +38,7 @@ def default_data_dir() -> Path:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Pictures with labels: uint8 (N, H, W) or (N, H, W, 3), int64 (N,)."""
+    """Images with labels: uint8 (N, H, W) or (N, H, W, 3), int64 (N,)."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -38,7 +52,10 @@ class ImageSet:
 
 
 def mnist(root: Path, train: bool) -> ImageSet:
-    """MNIST (LeCun, Cortes, Burges 1998): 60,000 / 10,000 digits, uint8 (N, 28, 28), ink bright on black."""
+    """MNIST (LeCun, Cortes, Burges 1998): 60,000 / 10,000 digits, bright on black.
+
+    uint8 (N, 28, 28).
+    """
     from torchvision.datasets import MNIST
 
     raw = root / "MNIST" / "raw"
@@ -75,31 +92,42 @@ def cifar10(root: Path, train: bool) -> ImageSet:
 
 
 def _cifar10_from_archive(archive: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    pictures: dict[str, tuple[np.ndarray, int]] = {}
+    photos: dict[str, tuple[np.ndarray, int]] = {}
     with tarfile.open(archive) as tar:
         for member in tar:
             parts = Path(member.name).parts
             if len(parts) < 3 or parts[-3] != split or not member.name.endswith(".jpg"):
                 continue
-            handle = tar.extractfile(member)
-            if handle is not None:
-                with Image.open(BytesIO(handle.read())) as image:
+            file = tar.extractfile(member)
+            if file is not None:
+                with Image.open(BytesIO(file.read())) as image:
                     pixels = np.asarray(image.convert("RGB"))
-                pictures[member.name] = (pixels, CIFAR10_CLASSES.index(parts[-2]))
-    names = sorted(pictures)  # an order that does not depend on how the archive was packed
-    return np.stack([pictures[n][0] for n in names]), np.array([pictures[n][1] for n in names])
+                photos[member.name] = (pixels, CIFAR10_CLASSES.index(parts[-2]))
+    names = sorted(photos)  # an order that does not depend on how the archive was packed
+    return np.stack([photos[n][0] for n in names]), np.array([photos[n][1] for n in names])
 
 
 def hold_out(data: ImageSet, n: int, seed: int = 0) -> tuple[ImageSet, ImageSet]:
-    """Split off `n` pictures for validation, the same ones for every training: (rest, held out)."""
+    """Split off `n` images for validation, the same ones for every training: (rest, held out)."""
     order = np.random.default_rng(seed).permutation(len(data))
     return data.part(np.sort(order[n:])), data.part(np.sort(order[:n]))
 
 
-class Shuffled:
-    """The indices of the batch at any step, without a state to save: epoch after epoch, each in its own order.
+def n_held_out(n: int, at_most: int = HELD_OUT) -> int:
+    """How many of n training images are held out: at most a fifth."""
+    return min(at_most, n // 5)
 
-    Several processes share a batch: process `rank` of `world` takes every world-th index.
+
+def train_and_val(data: ImageSet, at_most: int = HELD_OUT) -> tuple[ImageSet, ImageSet]:
+    """(for training, for validation)."""
+    return hold_out(data, n_held_out(len(data), at_most))
+
+
+class Shuffled:
+    """The indices of the batch at any step: epoch after epoch, each in its own order.
+
+    There is no state to save. Several processes share a batch: process `rank` of `world` takes
+    every world-th index.
     """
 
     def __init__(self, n: int, batch: int, seed: int):

@@ -1,7 +1,8 @@
-"""MNIST test digits as people would send them: pens, places, papers, cameras. They measure the reader's robustness.
+"""MNIST test digits as people would send them: pens, places, papers, cameras.
 
-Each variant takes a digit, uint8 (28, 28), ink bright on black, and a numpy generator, and returns a picture as it
-would be uploaded: uint8 (H, W) or (H, W, 3).
+They measure the robustness of the digit classifier. Each variant takes a digit, uint8 (28, 28),
+bright on black, and a numpy generator, and returns an image as it would be uploaded: uint8 (H, W)
+or (H, W, 3).
 """
 
 from collections.abc import Callable
@@ -42,7 +43,9 @@ def thinned(solid: np.ndarray) -> np.ndarray:
             n, e, s, w = image[:-2, 1:-1], image[1:-1, 2:], image[2:, 1:-1], image[1:-1, :-2]
             ring = [n, image[:-2, 2:], e, image[2:, 2:], s, image[2:, :-2], w, image[:-2, :-2]]
             count = sum(p.astype(np.uint8) for p in ring)
-            turns = sum((~a & b).astype(np.uint8) for a, b in zip(ring, ring[1:] + ring[:1], strict=True))
+            turns = sum(
+                (~a & b).astype(np.uint8) for a, b in zip(ring, ring[1:] + ring[:1], strict=True)
+            )
             corner = ~(n & e & s) & ~(e & s & w) if first else ~(n & e & w) & ~(n & s & w)
             image[1:-1, 1:-1] &= ~((count >= 2) & (count <= 6) & (turns == 1) & corner)
         if (image == before).all():
@@ -72,7 +75,7 @@ def _corner(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _gradient(rng: np.random.Generator, depth: float) -> np.ndarray:
-    """A lamp from one side and a fall-off to the edges: float32 (SIDE, SIDE), 1 at the brightest."""
+    """A lamp from one side and a fall-off to the edges: float32 (SIDE, SIDE), at most 1."""
     y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
     angle = rng.uniform(0, 2 * np.pi)
     slope = (x * np.cos(angle) + y * np.sin(angle)) / np.sqrt(2)
@@ -110,7 +113,8 @@ def _photo(digit: np.ndarray, rng: np.random.Generator, spacing: int, squared: b
     paper = np.array([240, 238, 228], np.float32) * _gradient(rng, rng.uniform(0.1, 0.4))[..., None]
     blue = np.array([0.55, 0.7, 0.95], np.float32)
     image = paper * (1 - lines[..., None] * (1 - blue) * rng.uniform(0.5, 0.9))
-    image *= 1 - ink[..., None] * (1 - np.array(rng.choice([[0.2, 0.25, 0.55], [0.15, 0.15, 0.15]]), np.float32))
+    colour = np.array(rng.choice([[0.2, 0.25, 0.55], [0.15, 0.15, 0.15]]), np.float32)
+    image *= 1 - ink[..., None] * (1 - colour)
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.2)) + rng.normal(0, 5, image.shape)
     return _jpeg(image.clip(0, 255).astype(np.uint8), int(rng.integers(55, 90)))
 
@@ -131,6 +135,6 @@ VARIANTS: dict[str, Variant] = {
 
 
 def render(name: str, digits: np.ndarray, seed: int = 0) -> list[np.ndarray]:
-    """`digits`, uint8 (N, 28, 28), each as a picture of the named variant; the same for the same seed."""
+    """Render digits, uint8 (N, 28, 28), in the named variant; the same for the same seed."""
     rng = np.random.default_rng([seed, list(VARIANTS).index(name)])
     return [VARIANTS[name](digit, rng) for digit in digits]

@@ -1,49 +1,65 @@
-"""The loop that every training here runs in: steps, schedule, EMA, checkpoints, curves; on `accelerate`.
+"""The loop that every training here runs in: a `Trainer` whose `steps()` yields after each
+optimiser step.
 
-Resuming is exact because nothing random is carried over: before each step every generator is seeded from (seed, step,
-process), so the batch, its augmentation and dropout are functions of the step alone. A checkpoint is then the network,
-its moving average, the optimiser and the step. `runs/<name>/` (ignored by git) holds checkpoint.pt and TensorBoard
-curves; `accelerate launch -m train.<name>` runs the same loop on several processes or GPUs.
+    trainer = Trainer(network, batch_at, loss, recipe, run, resume=True)
+    for _ in trainer.steps():
+        if trainer.is_due(every=500):
+            trainer.record(evaluate)
+    result = trainer.result()
+
+Resuming is exact because no random state is carried over: all generators of a step are seeded from
+(seed, step, process), so the batch, its augmentation and dropout are functions of the step alone.
+Hence batches can be made in a thread in advance, and a checkpoint is the network, its moving
+average, the optimiser and the step. `runs/<name>/` (ignored by git) holds checkpoint.pt and
+TensorBoard curves; `accelerate launch -m train.<name>` runs the same loop on several processes or
+GPUs.
 """
 
-import copy
 import math
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
-from itertools import compress
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import recursively_apply, send_to_device
+from accelerate.utils import broadcast, recursively_apply, send_to_device
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from tasks import compute
+from tasks.core import device
 from train import report
+from train.common import checkpoint
+from train.common.ema import MovingAverage
+from train.common.prefetch import prefetched
+from train.common.sam import ascent_step
+
+PREFETCH = 2  # batches made in advance
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a training is made of, besides network and data. `None` = off."""
+    """Hyper-parameters of a training besides network and data. `None` = off."""
 
     steps: int  # optimiser steps
-    batch: int  # pictures a step, over all processes
+    batch: int  # images a step, over all processes
     lr: float  # peak learning rate
-    warmup: float | None = 0.1  # share of the steps with a linearly rising lr, then cosine to 0; None: constant lr
+    # share of the steps with a linearly rising lr, then cosine to 0; None: constant lr
+    warmup: float | None = 0.1
     weight_decay: float = 0.0  # AdamW, on matrices and kernels only
     ema: float | None = None  # decay of the moving average of the weights
     clip: float | None = None  # largest gradient norm
     bf16: bool | None = None  # None: where the processor computes bf16 natively
-    channels_last: bool = True  # memory format of the kernels; group norms are slower in it than what it saves
+    # memory format of the kernels; group norms are slower in it than what it saves
+    channels_last: bool = True
     seed: int = 0
-    minutes: float | None = None  # the clock is the schedule: over after so many, `steps` only divides the time
-    sharpness: float | None = None  # SAM's radius rho: descend by the gradient that far uphill; two passes a step
+    # schedule by the clock: the training ends after so many, `steps` only divides the time
+    minutes: float | None = None
+    # radius of sharpness-aware minimisation; two passes a step
+    sam_rho: float | None = None
 
     def lr_at(self, step: float) -> float:
         """Learning rate of a step (0-based)."""
@@ -55,236 +71,281 @@ class Recipe:
         return self.lr * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, self.steps - rise)))
 
 
-@dataclass
-class Progress:
-    """How far a training is, for whoever makes its batches; `fit` keeps it."""
+@dataclass(frozen=True)
+class BatchAt:
+    """Which batch is asked for. It may depend on nothing else."""
 
-    share: float = 0.0  # in [0, 1)
+    step: int
+    rank: int  # of this process
+    world: int  # number of processes
+    share: float  # of the training that is done, in [0, 1)
+    generator: torch.Generator  # seeded from (seed, step, rank): the batch's only source of chance
 
 
 @dataclass
 class Fit:
-    """What came out: the network to ship (the moving average where there is one), its curve and its cost."""
+    """Result of a training: network to export (the moving average where there is one), curve,
+    cost.
+    """
 
     network: nn.Module
-    curve: list[dict[str, float]] = field(default_factory=list)  # {"step", "loss", and what `evaluate` returned}
+    curve: list[dict[str, float]] = field(default_factory=list)  # {"step", "loss", evaluation ...}
     minutes: float = 0.0
     steps: int = 0
-    pictures: int = 0  # seen, each as often as it came
-    where: dict[str, str] = field(default_factory=dict)  # "hardware" and "versions" that the last steps ran on
+    images_seen: int = 0  # each as often as it was in a batch
+    ran_on: dict[str, str] = field(default_factory=dict)  # "hardware" and "versions", last steps'
 
 
-def fit(
-    network: nn.Module,
-    batch_at: Callable[[int, int, int], Any],
-    loss: Callable[[nn.Module, Any], Tensor],
-    recipe: Recipe,
-    run: Path,
-    *,
-    resume: bool = False,
-    evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
-    evaluate_every: int | None = None,
-    checkpoint_minutes: float = 2.0,
-    stop_after: int | None = None,
-    groups: Callable[[nn.Module], list[dict[str, Any]]] | None = None,
-    progress: Progress | None = None,
-    prepare: Callable[[Any], Any] | None = None,
-) -> Fit:
-    """Train `network` for `recipe.steps` steps, or for `recipe.minutes`.
+class Trainer:
+    """Trains `network` for `recipe.steps` steps, or for `recipe.minutes`.
 
     Args:
-        batch_at: (step, rank, world) -> one batch of this process, drawn from torch's global generator; it is moved to
-            the processor that trains.
-        loss: (network, batch) -> scalar.
-        evaluate: called on the network to ship, where it lies, every `evaluate_every` steps and at the end; goes into
-            the curve.
-        stop_after: leave after this many steps in all, with a checkpoint: what an interruption looks like.
-        groups: the network -> the optimiser's parameter groups, where parts of it learn differently ("lr_scale",
-            "betas"); None: weight decay on matrices and kernels only.
-        progress: is kept up to date before each batch.
-        prepare: makes of a batch, where it is trained on, what `loss` gets; once a step, however many passes that has.
+        batch_at: which batch -> the batch of this process; called in a thread, unless `prefetch` is
+            0.
+        loss: (network, batch on the training device) -> scalar.
+        resume: continue from the checkpoint in `run` where there is one.
+        groups: the network -> parameter groups of the optimiser ("lr_scale" and "betas" may
+            differ); None: weight decay on matrices and kernels only.
+        prepare: batch on the training device -> what `loss` gets; once a step, however many passes
+            that has.
+        prefetch: batches made in advance.
     Raises:
         ValueError: `resume` finds a checkpoint that another recipe wrote.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    bf16 = compute.bf16_is_native() if recipe.bf16 is None else recipe.bf16
-    AcceleratorState._reset_state()  # a training before this one, in the same process, may have had another precision
-    accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no", log_with="tensorboard", project_dir=str(run))
-    accelerator.init_trackers("curves")
-    rank, world = accelerator.process_index, accelerator.num_processes
-    if recipe.channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    on_gpu = accelerator.device.type == "cuda"
-    parameters = groups(network) if groups else _parameter_groups(network, recipe)
-    optimizer = torch.optim.AdamW(parameters, lr=recipe.lr, fused=on_gpu or None)
-    model, optimizer = accelerator.prepare(network, optimizer)
-    bare: nn.Module = accelerator.unwrap_model(model)
-    average = _MovingAverage(bare, recipe.ema) if recipe.ema is not None else None
-    progress = progress or Progress()
 
-    file = run / "checkpoint.pt"
-    start, minutes_before, where = 0, 0.0, report.where()
-    curve: list[dict[str, float]] = []
-    losses: list[Tensor] = []  # since the last point of the curve
-    if resume and file.is_file():
-        saved = torch.load(file, map_location="cpu", weights_only=True)
-        before_it = {one.name: one.default for one in fields(Recipe)}  # of fields that are newer than the checkpoint
-        if before_it | saved["recipe"] != asdict(recipe):
-            raise ValueError(f"{file} was written by the recipe {saved['recipe']}, not {asdict(recipe)}")
-        bare.load_state_dict(saved["network"])
-        if saved["optimizer"] is not None:  # else it has ended
-            optimizer.load_state_dict(saved["optimizer"])
-        if average is not None:
-            average.load_state_dict(saved["average"])
-        start, curve, minutes_before = saved["step"], saved["curve"], saved["minutes"]
-        where = saved.get("where", where) if saved["optimizer"] is None else where
-        losses = [torch.tensor(value, device=accelerator.device) for value in saved.get("losses", [])]
+    def __init__(
+        self,
+        network: nn.Module,
+        batch_at: Callable[[BatchAt], Any],
+        loss: Callable[[nn.Module, Any], Tensor],
+        recipe: Recipe,
+        run: Path,
+        *,
+        resume: bool = False,
+        groups: Callable[[nn.Module], list[dict[str, Any]]] | None = None,
+        prepare: Callable[[Any], Any] | None = None,
+        prefetch: int = PREFETCH,
+        checkpoint_minutes: float = 2.0,
+    ):
+        run.mkdir(parents=True, exist_ok=True)
+        self.recipe, self.run, self.file = recipe, run, run / "checkpoint.pt"
+        self.batch_at, self.loss, self.prepare = batch_at, loss, prepare
+        self.prefetch, self.checkpoint_minutes = prefetch, checkpoint_minutes
+        self.accelerator = _accelerator(recipe, run)
+        self.on_gpu = self.accelerator.device.type == "cuda"
+        if recipe.channels_last:
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        parameters = (groups or _decay_matrices(recipe.weight_decay))(network)
+        optimizer = torch.optim.AdamW(parameters, lr=recipe.lr, fused=self.on_gpu or None)
+        self.model, self.optimizer = self.accelerator.prepare(network, optimizer)
+        self.network: nn.Module = self.accelerator.unwrap_model(self.model)
+        self.average = None if recipe.ema is None else MovingAverage(self.network, recipe.ema)
 
-    began = last_save = time.monotonic()
+        self.step = 0
+        self.curve: list[dict[str, float]] = []
+        self.losses: list[Tensor] = []  # since the last point of the curve
+        self.ran_on = report.machine()
+        self._minutes_before = 0.0
+        if resume and self.file.is_file():
+            self._restore(checkpoint.load(self.file, recipe))
+        self._start, self._began = self.step, time.monotonic()
+        self._compiling = 0.0  # minutes of the first step, in which a GPU's kernels are compiled
+        self.share = self._share_before = self._share_at(self.step)
 
-    def minutes() -> float:
-        return minutes_before + (time.monotonic() - began) / 60
+    @property
+    def minutes(self) -> float:
+        """Of training so far, those before a resume included."""
+        return self._minutes_before + (time.monotonic() - self._began) / 60
 
-    preparing = 0.0  # minutes of the first step, in which a GPU's kernels are compiled; not in the schedule
+    @property
+    def averaged(self) -> nn.Module:
+        """The network to evaluate and to export: the moving average where there is one."""
+        return self.network if self.average is None else self.average.module
 
-    def share_at(step: int) -> float:
-        return step / recipe.steps if recipe.minutes is None else (minutes() - preparing) / recipe.minutes
+    def steps(self, stop_after: int | None = None) -> Generator[int]:
+        """Train; yields the number of steps done after each, writes a checkpoint every two minutes
+        and at the end.
 
-    def save(step: int, ended: bool = False) -> None:
-        if accelerator.is_main_process:
-            state = {
-                "recipe": asdict(recipe),
-                "network": bare.state_dict(),
-                "optimizer": None if ended else optimizer.state_dict(),
-                "average": average.state_dict() if average is not None else None,
-                "step": step,
-                "curve": curve,
-                "losses": [value.item() for value in losses],
-                "minutes": minutes(),
-                "where": where,
-            }
-            torch.save(state, file.with_suffix(".tmp"))
-            os.replace(file.with_suffix(".tmp"), file)  # a kill in the middle leaves the old one whole
+        Args:
+            stop_after: leave after this many steps in all, with a checkpoint: what an interruption
+                looks like.
+        """
+        last_save = time.monotonic()
+        with (
+            closing(prefetched(self._batch, self.step, self.prefetch)) as batches,
+            self._bar() as bar,
+        ):
+            while self.share < 1 and self.step != stop_after:
+                torch.manual_seed(self._seed(self.step))
+                self.network.train()
+                for group in self.optimizer.param_groups:
+                    lr = self.recipe.lr_at(self.share * self.recipe.steps)
+                    group["lr"] = lr * group.get("lr_scale", 1.0)
+                self._update_weights(self._on_device(next(batches)))
+                self._compiling = self._compiling or self.minutes - self._minutes_before
+                self.step += 1
+                self._share_before, self.share = self.share, self._agreed(self._share_at(self.step))
+                bar.update()
+                yield self.step
+                if time.monotonic() - last_save > 60 * self.checkpoint_minutes:
+                    self.save()
+                    last_save = time.monotonic()
+        if self.step > self._start:
+            self.save()
+        for tracker in self.accelerator.trackers:
+            tracker.finish()  # not end_training(): the next seed needs the group of processes
 
-    def gradients(batch: Any) -> Tensor:
-        value = loss(model, batch)
-        optimizer.zero_grad(set_to_none=True)
-        accelerator.backward(value)
+    def is_due(self, every: int | None = None) -> bool:
+        """Whether the last step ended a stretch of `every` steps, or the training."""
+        every = every or self.recipe.steps
+        done, before = (
+            round(share * self.recipe.steps, 6) // every
+            for share in (self.share, self._share_before)
+        )
+        return self.share >= 1 or done > before
+
+    def record(self, evaluate: Callable[[nn.Module], dict[str, float]] | None = None) -> None:
+        """Add a point to the curve: step, mean loss since the last point, and what `evaluate`
+        returns.
+        """
+        point = {"step": float(self.step), "loss": torch.stack(self.losses).mean().item()}
+        if evaluate is not None and self.accelerator.is_main_process:
+            point |= evaluate(self.averaged.eval())
+        self.losses.clear()
+        self.curve.append(point)
+        values = {name: value for name, value in point.items() if name != "step"}
+        self.accelerator.log(values, step=self.step)
+        if self.accelerator.is_main_process:
+            text = "  ".join(f"{name} {value:.5g}" for name, value in point.items())
+            tqdm.write(f"{text}  min {self.minutes:.1f}")
+
+    def result(self) -> Fit:
+        return Fit(
+            self.averaged.eval(),
+            self.curve,
+            self.minutes,
+            self.step,
+            self.step * self.recipe.batch,
+            self.ran_on,
+        )
+
+    def save(self) -> None:
+        """Write the checkpoint; that of a training that has ended holds no optimiser."""
+        if not self.accelerator.is_main_process:
+            return
+        state = {
+            "recipe": asdict(self.recipe),
+            "network": self.network.state_dict(),
+            "optimizer": None if self.share >= 1 else self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "step": self.step,
+            "curve": self.curve,
+            "losses": [value.item() for value in self.losses],
+            "minutes": self.minutes,
+            "where": self.ran_on,
+        }
+        checkpoint.save(self.file, state)
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        self.network.load_state_dict(saved["network"])
+        if self.average is not None:
+            self.average.load_state_dict(saved["average"])
+        if saved["optimizer"] is not None:
+            self.optimizer.load_state_dict(saved["optimizer"])
+        else:  # it has ended: nothing will be trained on this machine
+            self.ran_on = saved.get("where", self.ran_on)
+        self.step, self.curve, self._minutes_before = (
+            saved["step"],
+            saved["curve"],
+            saved["minutes"],
+        )
+        on = self.accelerator.device
+        self.losses = [torch.tensor(value, device=on) for value in saved.get("losses", [])]
+
+    def _share_at(self, step: int) -> float:
+        """Share of the training that is done before `step`; by the clock without the compiling."""
+        if self.recipe.minutes is None:
+            return step / self.recipe.steps
+        if self.step == self._start:
+            return self._minutes_before / self.recipe.minutes
+        return (self.minutes - self._compiling) / self.recipe.minutes
+
+    def _agreed(self, share: float) -> float:
+        """The first process' share: by clocks of their own, processes would end steps apart."""
+        if self.recipe.minutes is None or self.accelerator.num_processes == 1:
+            return share
+        on = self.accelerator.device
+        return float(broadcast(torch.tensor(share, dtype=torch.float32, device=on)))
+
+    def _seed(self, step: int) -> int:
+        return ((self.recipe.seed * 2_000_003 + step) * 64 + self.accelerator.process_index) % 2**63
+
+    def _batch(self, step: int) -> Any:
+        """The batch of a step, in locked memory where a GPU copies it from there."""
+        # 2**31 more: its numbers are not those that dropout gets
+        generator = torch.Generator().manual_seed((self._seed(step) + 2**31) % 2**63)
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        batch = self.batch_at(BatchAt(step, rank, world, self._share_at(step), generator))
+        return recursively_apply(_pinned, batch) if self.on_gpu else batch
+
+    def _on_device(self, batch: Any) -> Any:
+        batch = send_to_device(batch, self.accelerator.device, non_blocking=self.on_gpu)
+        return batch if self.prepare is None else self.prepare(batch)
+
+    def _update_weights(self, batch: Any) -> None:
+        """One step of the optimiser, and of the moving average."""
+        rho = self.recipe.sam_rho
+        with torch.random.fork_rng(enabled=rho is not None):  # both passes draw the same numbers
+            value = self._backward(batch)
+        if rho is not None:
+            with ascent_step(self.network, rho):
+                self._backward(batch)
+        if self.recipe.clip is not None:
+            self.accelerator.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update()
+        self.losses.append(value.detach().float())
+
+    def _backward(self, batch: Any) -> Tensor:
+        value = self.loss(self.model, batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(value)
         return value
 
-    def to_ship() -> nn.Module:
-        return average.module if average is not None else bare
-
-    step, every = start, evaluate_every or recipe.steps
-    share = share_at(step)
-    ended = share >= 1
-    bar = tqdm(initial=start, total=None if recipe.minutes else recipe.steps, mininterval=5, desc=run.name,
-               disable=not accelerator.is_main_process)  # fmt: skip
-    while not ended and step != stop_after:
-        progress.share = share
-        torch.manual_seed(((recipe.seed * 2_000_003 + step) * 64 + rank) % 2**63)
-        bare.train()
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.lr_at(share * recipe.steps) * group.get("lr_scale", 1.0)
-        batch = batch_at(step, rank, world)
-        if on_gpu:  # from locked memory it is copied while the step before it is still computed
-            batch = recursively_apply(_pinned, batch)
-        batch = send_to_device(batch, accelerator.device, non_blocking=on_gpu)
-        if prepare is not None:
-            batch = prepare(batch)
-        with torch.random.fork_rng(enabled=recipe.sharpness is not None):  # the second pass draws the same numbers
-            value = gradients(batch)
-        if recipe.sharpness is not None:
-            with uphill(bare, recipe.sharpness):
-                gradients(batch)
-        if recipe.clip is not None:
-            accelerator.clip_grad_norm_(bare.parameters(), recipe.clip)
-        optimizer.step()
-        if average is not None:
-            average.update()
-        losses.append(value.detach().float())
-
-        preparing = preparing or minutes() - minutes_before
-        step += 1
-        before, share = share, share_at(step)
-        ended = share >= 1
-        bar.update()
-        if ended or round(share * recipe.steps, 6) // every > round(before * recipe.steps, 6) // every:
-            point = {"step": float(step), "loss": torch.stack(losses).mean().item()}
-            if evaluate is not None and accelerator.is_main_process:
-                point |= evaluate(to_ship().eval())
-            losses.clear()
-            curve.append(point)
-            accelerator.log({k: v for k, v in point.items() if k != "step"}, step=step)
-            if accelerator.is_main_process:
-                tqdm.write("  ".join(f"{k} {v:.5g}" for k, v in point.items()) + f"  min {minutes():.1f}")
-        if time.monotonic() - last_save > 60 * checkpoint_minutes:
-            save(step)
-            last_save = time.monotonic()
-    bar.close()
-    if step > start:
-        save(step, ended)
-    for tracker in accelerator.trackers:  # not end_training(): it would end the processes' group before the next seed
-        tracker.finish()
-    return Fit(to_ship().eval(), curve, minutes(), step, step * recipe.batch, where)
+    def _bar(self) -> tqdm:  # type: ignore[type-arg]
+        total = None if self.recipe.minutes else self.recipe.steps
+        hidden = not self.accelerator.is_main_process
+        return tqdm(
+            initial=self.step, total=total, mininterval=5, desc=self.run.name, disable=hidden
+        )
 
 
-@contextmanager
-def uphill(network: nn.Module, radius: float) -> Iterator[None]:
-    """Inside, the weights lie `radius` further in the direction of their gradient: the worst place near by.
-
-    Sharpness-aware minimisation, Foret et al. 2021 (arXiv 2010.01412), equation 2 with the Euclidean norm. Frozen
-    parameters stay. Running statistics of batch norms are not set back: where there are some, they follow both passes.
-    """
-    moved: list[Tensor] = [p for p in network.parameters() if p.grad is not None]
-    with torch.no_grad():
-        here, ahead = [p.clone() for p in moved], [p.grad for p in moved if p.grad is not None]
-        norm = torch.stack(torch._foreach_norm(ahead)).norm()
-        torch._foreach_add_(moved, torch._foreach_mul(ahead, radius / (norm + 1e-12)))
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            torch._foreach_copy_(moved, here)
+def _accelerator(recipe: Recipe, run: Path) -> Accelerator:
+    bf16 = device.bf16_is_native() if recipe.bf16 is None else recipe.bf16
+    # an earlier training of this process may have had another precision
+    AcceleratorState._reset_state()
+    accelerator = Accelerator(
+        mixed_precision="bf16" if bf16 else "no", log_with="tensorboard", project_dir=str(run)
+    )
+    accelerator.init_trackers("curves")
+    return accelerator
 
 
 def _pinned(x: Tensor) -> Tensor:
     return x.pin_memory() if x.device.type == "cpu" else x
 
 
-def _parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Weight decay on matrices and kernels, none on biases and norms; frozen parameters left out."""
-    trained = [p for p in network.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-
-
-class _MovingAverage:
-    """Exponential moving average of parameters and buffers; the decay rises from 0.1 so that early steps fade.
-
-    As torch's `AveragedModel`, whose counter lies on the GPU and makes every step wait for it.
+def _decay_matrices(weight_decay: float) -> Callable[[nn.Module], list[dict[str, Any]]]:
+    """Weight decay on matrices and kernels, none on biases and norms; frozen parameters left
+    out.
     """
 
-    def __init__(self, network: nn.Module, decay: float):
-        self.module, self.decay, self.n = copy.deepcopy(network), decay, 0
-        self.own, self.new = list(self.module.state_dict().values()), list(network.state_dict().values())
+    def groups(network: nn.Module) -> list[dict[str, Any]]:
+        trained = [p for p in network.parameters() if p.requires_grad]
+        return [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ]
 
-    @torch.no_grad()
-    def update(self) -> None:
-        """Take in the network's weights as they are now."""
-        weight = 1 - min(self.decay, (1 + self.n) / (10 + self.n)) if self.n else 1.0
-        self.n += 1
-        floating = [own.is_floating_point() for own in self.own]
-        torch._foreach_lerp_(list(compress(self.own, floating)), list(compress(self.new, floating)), weight)
-        for own, new, is_floating in zip(self.own, self.new, floating, strict=True):
-            if not is_floating:  # batch norm's counters
-                own.copy_(new)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"n": self.n, "module": self.module.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.n = state["n"]
-        self.module.load_state_dict(state["module"])
+    return groups

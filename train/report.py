@@ -1,4 +1,4 @@
-"""What a card says beside the accuracy: the machine, the versions, calibration, which class was taken for which."""
+"""Parts of a card: machine, versions, data, training, calibration, confusion matrix."""
 
 import json
 import platform
@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
-from tasks import compute, weights
+from tasks.core import device, weights
 from train import data
 
+LAST_STEP = "nothing: the averaged weights of the last step"  # a card's `selected_on`
 PACKAGES = ("torch", "torchvision", "numpy", "accelerate")
 
 
 def hardware() -> str:
-    """The machine in a few words: "2 cores, AMD EPYC, no GPU" or "16 cores, Intel Xeon, NVIDIA H100"."""
-    import torch
-
-    cores = compute.cores()
+    """ "2 cores, AMD EPYC, no GPU" or "16 cores, Intel Xeon, NVIDIA H100"."""
+    cores = device.cores()
     gpu = "no GPU"
     if torch.cuda.is_available():
         gpu = torch.cuda.get_device_name()
@@ -37,7 +38,7 @@ def _processor() -> str:
 
 
 def versions(packages: tuple[str, ...] = PACKAGES) -> str:
-    """The libraries a training ran on: "Python 3.11.9, torch 2.6.0, ..."; those not installed are left out."""
+    """ "Python 3.11.9, torch 2.6.0, ..."; packages that are not installed are left out."""
     found = [f"Python {platform.python_version()}"]
     for package in packages:
         try:
@@ -47,33 +48,55 @@ def versions(packages: tuple[str, ...] = PACKAGES) -> str:
     return ", ".join(found)
 
 
+def n_parameters(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
 def about_data(test: data.ImageSet, n: str, held_out: str) -> dict[str, str]:
-    """A card's `data`: where it comes from, how much was trained on, what was kept back."""
+    """A card's `data`: source, licence, number of training images, held-out images."""
     source = {key: test.about[key] for key in ("name", "url", "licence")}
     return {**source, "n": n, "held_out": held_out}
 
 
-def where() -> dict[str, str]:
+def machine() -> dict[str, str]:
     """The machine and the libraries of this process."""
     return {"hardware": hardware(), "versions": versions((*PACKAGES, "diffusers"))}
 
 
 def about_training(
-    command: str, seed: int, minutes: float, where: dict[str, str] | None = None, pictures: int | None = None
+    command: str,
+    seed: int,
+    minutes: float,
+    ran_on: dict[str, str] | None = None,
+    images_seen: int | None = None,
 ) -> dict[str, str | int | float]:
-    """A card's `training`: how to do it again, and on what it was done; `where` and `pictures`: a `Fit`'s."""
+    """A card's `training`: how to repeat it, and what it ran on.
+
+    Args:
+        ran_on, images_seen: of a `Fit`; None: this machine, and not said.
+    """
     return {
         "command": command,
         "seed": seed,
         "minutes": minutes,
-        **(where or {"hardware": hardware(), "versions": versions()}),
+        **(ran_on or {"hardware": hardware(), "versions": versions()}),
         "commit": weights.commit(),
-        **({} if pictures is None else {"pictures": pictures}),
+        **({} if images_seen is None else {"pictures": images_seen}),
     }
 
 
-def before_again(run: Path, name: str, folder: Path = weights.FOLDER) -> dict[str, Any]:
-    """The `training` of the shipped card as it was when a further cycle in `run` began; kept there for --ship."""
+def blank_card(**preprocess: Any) -> weights.Card:
+    """A card for a classifier that is measured before it has one."""
+    return weights.Card("", "", "", "", 0, {}, preprocess, [], [], {}, {}, "", "")
+
+
+def print_metrics(card: weights.Card) -> None:
+    others = (f"{m.name} {m.value} {m.unit}; {m.conditions}" for m in card.metrics[1:])
+    print(card.headline, *others, sep="\n")
+
+
+def training_before(run: Path, name: str, folder: Path = weights.FOLDER) -> dict[str, Any]:
+    """The bundled card's `training` when another cycle in `run` began; kept there for --export."""
     file = run / "before.json"
     if not file.is_file():
         run.mkdir(parents=True, exist_ok=True)
@@ -81,16 +104,20 @@ def before_again(run: Path, name: str, folder: Path = weights.FOLDER) -> dict[st
     return dict(json.loads(file.read_text(encoding="utf-8")))
 
 
-def again(before: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
-    """A card's `training` after a further cycle: both commands, both machines, the minutes of all cycles."""
-    minutes = float(before["minutes"]) + float(training["minutes"])
-    both = training | {"command": f"{before['command']}, then {training['command']}", "minutes": minutes}
+def both_cycles(before: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
+    """A card's `training` after another cycle: both commands, both machines, all minutes."""
+    both = training | {
+        "command": f"{before['command']}, then {training['command']}",
+        "minutes": float(before["minutes"]) + float(training["minutes"]),
+    }
     if before.get("hardware") != training.get("hardware"):
         both["hardware"] = f"{before['hardware']}, then {training['hardware']}"
     return both
 
 
-def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
+def expected_calibration_error(
+    probabilities: np.ndarray, labels: np.ndarray, bins: int = 15
+) -> float:
     """How far confidence is from accuracy, in [0, 1] (Guo et al. 2017, eq. 3).
 
     Args:

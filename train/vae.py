@@ -1,11 +1,12 @@
-"""Train the VAE: convolutions, class-conditional, on MNIST (Kingma and Welling 2014; Sohn et al. 2015).
+"""Train the class-conditional, convolutional VAE on MNIST.
 
-    python -m train.vae                    runs/vae; go on with --resume
-    python -m train.vae --ship             measure the last checkpoint, write weights and card
-    python -m train.vae --smoke --out DIR    all of it on made-up pictures in under a minute
+    python -m train.vae                      runs/vae; continue with --resume
+    python -m train.vae --export             measure the last checkpoint, write weights and card
+    python -m train.vae --smoke --out DIR    all of it on synthetic digits in under a minute
 
-The loss is the negative evidence lower bound: how badly a digit is drawn again from its place in latent space
-(binary cross-entropy over 784 px), and how far these places are from a standard normal (KL divergence).
+Kingma and Welling 2014, arXiv 1312.6114; Sohn et al. 2015. The loss is the negative evidence lower
+bound: the error of the reconstruction (binary cross-entropy over 784 px) plus the KL divergence of
+the encoded places from a standard normal distribution.
 """
 
 from collections.abc import Sequence
@@ -17,21 +18,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tasks import weights
+from tasks.core import weights
+from tasks.gan.vae import VaeGenerator
 from tasks.networks.vae import ConditionalVAE
-from tasks.vae import VaeGenerator
-from train import data, digits, options, report
-from train.diffusion_ship import untrained_judge
-from train.evaluate import figures, make, one_step
-from train.generator_measures import Judge
-from train.loop import Fit, Recipe, fit
-
-HELD_OUT = 2000  # training pictures kept for the curve
+from train import data, options, report
+from train.common import synthetic
+from train.common.export import as_stored
+from train.common.generation import generate_digits, metrics_of, one_step
+from train.common.generator_metrics import Evaluator
+from train.loop import BatchAt, Fit, Recipe, Trainer
 
 
 @dataclass(frozen=True)
 class Plan:
     epochs: float = 12
+    minutes: float | None = None  # instead of the epochs
     batch: int = 128
     lr: float = 2e-3  # peak; the curve still falls at 1e-3
     ema: float = 0.999
@@ -48,7 +49,10 @@ SMOKE = Plan(epochs=2, batch=32, ema=0.9, width=4, n_measured=100)
 
 
 def bound(logits: Tensor, x: Tensor, mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
-    """(reconstruction error, KL divergence to the prior) in nats a picture; logits and x are (B, 1, 28, 28)."""
+    """(reconstruction error, KL divergence to the prior) in nats an image.
+
+    logits, x: (B, 1, 28, 28).
+    """
     mean, log_variance = mean.float(), log_variance.float()
     error = F.binary_cross_entropy_with_logits(logits.float(), x, reduction="sum") / len(x)
     divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
@@ -56,21 +60,35 @@ def bound(logits: Tensor, x: Tensor, mean: Tensor, log_variance: Tensor) -> tupl
 
 
 def train(
-    plan: Plan, pictures: data.ImageSet, seed: int, run: Path, resume: bool, stop_after: int | None = None
+    plan: Plan,
+    digits: data.ImageSet,
+    seed: int,
+    run: Path,
+    resume: bool,
+    stop_after: int | None = None,
 ) -> Fit:
-    """Train on all but HELD_OUT pictures, whose bound is the curve."""
-    fit_set, val_set = data.hold_out(pictures, min(HELD_OUT, len(pictures) // 5))
-    images, labels = torch.from_numpy(fit_set.images)[:, None], torch.from_numpy(fit_set.labels)
+    """Train on all but the held-out digits, whose bound is the curve."""
+    train_set, val_set = data.train_and_val(digits)
+    images, labels = torch.from_numpy(train_set.images)[:, None], torch.from_numpy(train_set.labels)
     torch.manual_seed(seed)
     batch = min(plan.batch, len(images))
     per_epoch = len(images) // batch
-    recipe = Recipe(steps=round(plan.epochs * per_epoch), batch=batch, lr=plan.lr, ema=plan.ema, clip=100.0,
-                    weight_decay=1e-4, seed=seed)  # fmt: skip
+    recipe = Recipe(
+        steps=round(plan.epochs * per_epoch),
+        batch=batch,
+        lr=plan.lr,
+        weight_decay=1e-4,
+        ema=plan.ema,
+        clip=100.0,
+        seed=seed,
+        minutes=plan.minutes,
+    )
     order = data.Shuffled(len(images), batch, seed)
 
-    def batch_at(step: int, rank: int, world: int) -> tuple[Tensor, ...]:
-        index = order.at(step, rank, world)
-        return images[index].float() / 255, torch.eye(10)[labels[index]], torch.randn(len(index), 100)
+    def batch_at(at: BatchAt) -> tuple[Tensor, ...]:
+        index = order.at(at.step, at.rank, at.world)
+        noise = torch.randn(len(index), 100, generator=at.generator)
+        return images[index].float() / 255, torch.eye(10)[labels[index]], noise
 
     def loss(model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         logits, mean, log_variance = model(*batch)
@@ -87,68 +105,83 @@ def train(
         error, divergence = bound(logits, val, mean, log_variance)
         return {"held_out_error": float(error), "held_out_kl": float(divergence)}
 
-    return fit(ConditionalVAE(**plan.config), batch_at, loss, recipe, run, resume=resume, evaluate=evaluate,
-               evaluate_every=max(1, min(per_epoch, recipe.steps // 4)), stop_after=stop_after)  # fmt: skip
+    network = ConditionalVAE(**plan.config)
+    trainer = Trainer(network, batch_at, loss, recipe, run, resume=resume)
+    for _ in trainer.steps(stop_after):
+        if trainer.is_due(every=max(1, min(per_epoch, recipe.steps // 4))):
+            trainer.record(evaluate)
+    return trainer.result()
 
 
 def active_units(generator: VaeGenerator, test: data.ImageSet) -> int:
-    """Values of z that the encoder uses: their mean varies by more than 0.01 (Burda et al. 2016)."""
+    """Values of z whose encoded mean varies by more than 0.01 (Burda et al. 2016)."""
     means = generator.encode(test.images[:2000], test.labels[:2000].tolist())
     return int((means.var(0) > 0.01).sum())
 
 
-def ship(
-    done: Fit, plan: Plan, pictures: data.ImageSet, test: data.ImageSet, judge: Judge, seed: int, out: Path
+def export(
+    done: Fit,
+    plan: Plan,
+    n_digits: int,
+    test: data.ImageSet,
+    evaluator: Evaluator,
+    seed: int,
+    folder: Path,
 ) -> weights.Card:
     """Measure the network as it will be stored, write weights and card."""
-    network = ConditionalVAE(**plan.config)
-    network.load_state_dict({k: v.half().float() for k, v in done.network.state_dict().items()})
-    held_out = min(HELD_OUT, len(pictures) // 5)
+    network = as_stored(done.network, ConditionalVAE(**plan.config))
+    held_out = data.n_held_out(n_digits)
+    command = f"python -m train.vae{options.budget_options(plan, Plan())}"
     card = weights.Card(
         name="vae",
-        task="gan",
+        task="generation",
         title="VAE, MNIST",
-        architecture="two strided convolutions and one more as encoder, the reverse as decoder, class in both",
-        parameters=sum(p.numel() for p in network.parameters()),
+        architecture="two strided convolutions and one more as encoder, the reverse as decoder, "
+        "class in both",
+        parameters=report.n_parameters(network),
         config=plan.config,
         preprocess={"size": 28, "range": [0, 1], "ink": "bright on black"},
         classes=list("0123456789"),
         metrics=[],
         data=report.about_data(
             test,
-            f"{len(pictures) - held_out:,} training pictures",
-            f"{held_out:,} for the curve; compared with {len(test):,} test pictures",
+            f"{n_digits - held_out:,} training digits",
+            f"{held_out:,} for the curve; compared with {len(test):,} test digits",
         ),
-        training=report.about_training("python -m train.vae", seed, done.minutes, done.where, done.pictures),
+        training=report.about_training(command, seed, done.minutes, done.ran_on, done.images_seen),
         paper="Kingma and Welling 2014, arXiv 1312.6114; Sohn, Lee, Yan 2015.",
-        limits="Draws soft digits: the average of what might be meant. Its ten classes at 28 x 28 px, nothing else.",
+        limits="Draws soft digits: the average of plausible ones. Its ten classes at 28 x 28 px, "
+        "nothing else.",
+        selected_on=report.LAST_STEP,
+        test_reads="once, at export",
         curve=done.curve,
     )
     generator = VaeGenerator(network, card)
-    images, labels, ms = make(one_step(generator), plan.n_measured)
-    card.metrics.extend(figures(judge(images, labels), ms, "fp16 weights, classes in turn, seeds 0, 1, ..."))
-    used = active_units(generator, test)
-    n = min(2000, len(test))
-    card.metrics.append(weights.Metric("values of z in use", used, "of 100", "test", n, "Burda et al. 2016"))
-    return weights.save(network, card, out, half=True)
+    images, labels, ms = generate_digits(one_step(generator), plan.n_measured)
+    how = "fp16 weights, classes in turn, seeds 0, 1, ..."
+    card.metrics.extend(metrics_of(evaluator(images, labels), ms, how))
+    used, n = active_units(generator, test), min(2000, len(test))
+    in_use = weights.Metric("values of z in use", used, "of 100", "test", n, "Burda et al. 2016")
+    card.metrics.append(in_use)
+    return weights.save(network, card, folder, half=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = options.training(__doc__, "MNIST/raw")
-    args = options.parse(parser, arguments)
+    args = options.parse(options.training(__doc__, "MNIST/raw"), arguments)
     if args.smoke:
-        pictures, test = digits.synthetic(200), digits.synthetic(100, seed=1)
-        done = train(SMOKE, pictures, args.seed, args.out / "vae-smoke", args.resume)
-        judge = untrained_judge(pictures, test)
-        print(ship(done, SMOKE, pictures, test, judge, args.seed, args.out / "weights").headline)
-        return
-    plan, pictures = Plan(), data.mnist(args.data, train=True)
-    done = train(plan, pictures, args.seed, args.runs / "vae", args.resume or args.ship)
-    if args.ship:
+        digits, test = synthetic.clock_hands(200), synthetic.clock_hands(100, seed=1)
+        plan, run, folder = SMOKE, args.out / "vae-smoke", args.out / "weights"
+        evaluator = Evaluator.untrained(digits, test)
+    else:
+        plan, run, folder = Plan(minutes=args.minutes), args.runs / "vae", args.out
+        digits = data.mnist(args.data, train=True)
+    done = train(plan, digits, args.seed, run, args.resume or (args.export and not args.smoke))
+    if args.export and not args.smoke:
         test = data.mnist(args.data, train=False)
-        judge = Judge.of("mnist", pictures, test)
-        card = ship(done, plan, pictures, test, judge, args.seed, args.out)
-        print(card.headline, *(f"{m.name} {m.value} {m.unit}" for m in card.metrics[1:]), sep="\n")
+        evaluator = Evaluator.of("mnist", digits, test)
+    if args.export or args.smoke:
+        card = export(done, plan, len(digits), test, evaluator, args.seed, folder)
+        report.print_metrics(card)
 
 
 if __name__ == "__main__":

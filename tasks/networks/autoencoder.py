@@ -1,7 +1,7 @@
 """The textbook's denoising autoencoder for digits (Vincent et al. 2008), with convolutions.
 
-The picture is squeezed into a code of a few small maps and drawn again from them: noise has no room in the code,
-strokes have. Trained on pairs of a noisy and a clean digit.
+The image is encoded into a few small maps and decoded from them; the code keeps strokes, not noise.
+Trained on pairs of a noisy and a clean digit.
 """
 
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ class DigitAutoencoderNet(nn.Module):
 
     Args:
         width: channels of the first layer, twice as many in the second.
-        code: maps of 7 x 7 numbers that all has to pass through.
+        code: maps of 7 x 7 in the code.
     """
 
     def __init__(self, width: int = 32, code: int = 8):
@@ -26,7 +26,8 @@ class DigitAutoencoderNet(nn.Module):
         self.up2 = nn.ConvTranspose2d(width, width // 2, 4, stride=2, padding=1)
         self.last = nn.Conv2d(width // 2, 1, 3, padding=1)
         assert self.last.bias is not None
-        nn.init.constant_(self.last.bias, -2.0)  # starts at a digit's mean grey: from 0.5 all ReLUs die on the way
+        # starts at a digit's mean grey; from 0.5 all ReLUs would die
+        nn.init.constant_(self.last.bias, -2.0)
 
     def encode(self, x: Tensor) -> Tensor:  # (B, 1, 28, 28)
         x = F.relu(self.conv1(x))  # (B, 32, 14, 14)

@@ -1,10 +1,11 @@
-"""A U-Net that restores pictures: it takes the picture and says what to add to it.
+"""A U-Net that restores images: it takes the image and says what to add to it.
 
-The residual is what is learnt, as in DnCNN (Zhang et al. 2017, arXiv 1608.03981); the work is done on the picture
-folded to half resolution and the strength of the damage comes as a map, as in FFDNet (Zhang et al. 2018, arXiv
-1710.04026); blocks, scales and additive skips are DRUNet's (Zhang et al. 2021, arXiv 2008.13751). No layer has a bias
-(Mohan et al. 2020, arXiv 1906.05478): picture and map times c give the result times c, so that brightness is kept and
-noise levels that were never trained are met in the same way.
+The residual is learned, as in DnCNN (Zhang et al. 2017, arXiv 1608.03981); the work is done
+on the image folded to half resolution and the strength of the damage comes as a map, as in
+FFDNet (Zhang et al. 2018, arXiv 1710.04026); blocks, scales and additive skips are DRUNet's (Zhang
+et al. 2021, arXiv 2008.13751). No layer has a bias (Mohan et al. 2020, arXiv 1906.05478): image
+and map times c give the result times c, so that brightness is kept and noise levels that were
+never trained are met in the same way.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 
 
 class Block(nn.Module):
-    """x + conv(relu(conv(x))); the last kernel starts at zero, so that a new network is the identity."""
+    """x + conv(relu(conv(x))); the last kernel starts at zero, so that a new network is the
+    identity.
+    """
 
     def __init__(self, width: int):
         super().__init__()
@@ -29,13 +32,15 @@ class Block(nn.Module):
 
 
 class DenoiserUNet(nn.Module):
-    """float (B, C, H, W) in [0, 1] and maps (B, M, 1, 1) -> the restored picture (B, C, H, W).
+    """float (B, C, H, W) in [0, 1] and maps (B, M, 1, 1) -> the restored image (B, C, H, W).
 
     Args:
-        channels: C of the pictures.
-        maps: M, how many numbers say what is wrong with the picture (one: the noise's sigma, in the picture's range).
+        channels: C of the images.
+        maps: M, how many numbers say what is wrong with the image (one: the noise's sigma, in
+            the image's range).
         widths: channels of each scale.
-        blocks: residual blocks of each scale, on the way down and again on the way up; the last one: in the middle.
+        blocks: residual blocks of each scale, on the way down and again on the way up; the last
+            one: in the middle.
         fold: px a side that go into the channels first.
     """
 
@@ -49,7 +54,8 @@ class DenoiserUNet(nn.Module):
     ):
         super().__init__()
         self.channels, self.maps, self.fold = channels, maps, fold
-        self.multiple = fold * 2 ** (len(widths) - 1)  # sides of the picture must be multiples of this
+        # sides of the image must be multiples of this
+        self.multiple = fold * 2 ** (len(widths) - 1)
         self.head = nn.Conv2d(channels * fold**2 + maps, widths[0], 3, padding=1, bias=False)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()

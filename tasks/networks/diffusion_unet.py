@@ -1,8 +1,8 @@
-"""The U-Net of a diffusion model: diffusers' `UNet2DModel`, which predicts v, on pictures folded to half resolution.
+"""The U-Net of a diffusion model: diffusers' `UNet2DModel` predicts v at half resolution.
 
-Ho et al. 2020 (arXiv 2006.11239) for the U-Net and its time embedding, Salimans and Ho 2022 (arXiv 2202.00512) for v.
-Folding (`pixel_unshuffle`) puts each 2 x 2 px into four channels: most of the work is then done on a quarter of the
-positions, which is what makes a small budget go far.
+Ho et al. 2020 (arXiv 2006.11239) for the U-Net and its time embedding, Salimans and Ho 2022 (arXiv
+2202.00512) for v. `pixel_unshuffle` folds each 2 x 2 px into four channels, so the work is done on
+a quarter of the positions.
 """
 
 import threading
@@ -16,10 +16,10 @@ _importing = threading.Lock()
 
 
 def import_diffusers() -> None:
-    """Once, by one thread at a time: it imports in circles, and two threads at once would see half of it.
+    """Import diffusers by one thread at a time; two at once would see half of it.
 
-    Call it before anything else of diffusers that a visitor may be the first to use. It names what our networks and
-    samplers take, since diffusers imports each name only when it is asked for.
+    Call it before other imports from diffusers. It names what our networks and samplers use, as
+    diffusers imports each name on first use only.
     """
     with _importing:
         from diffusers import (  # noqa: F401
@@ -35,12 +35,12 @@ class DiffusionUNet(nn.Module):
     """Takes x_t, t and the class, returns v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x_0.
 
     Args:
-        channels, side: of the pictures.
-        n_classes: label `n_classes` stands for no class, as classifier-free guidance needs it.
-        widths: channels of each scale; the first is that of the folded picture.
+        channels, side: of the images.
+        n_classes: label `n_classes` is no class, for classifier-free guidance.
+        widths: channels of each scale; the first is that of the folded image.
         layers: residual blocks a scale.
         attention: self-attention at the coarsest scale and in the middle.
-        fold: px a side that go into the channels.
+        fold: px a side that are folded into channels.
         dropout: in the residual blocks.
     """
 
@@ -69,8 +69,10 @@ class DiffusionUNet(nn.Module):
             out_channels=channels * fold**2,
             block_out_channels=tuple(widths),
             layers_per_block=layers,
-            down_block_types=("DownBlock2D",) * plain + ("AttnDownBlock2D" if attention else "DownBlock2D",),
-            up_block_types=("AttnUpBlock2D" if attention else "UpBlock2D",) + ("UpBlock2D",) * plain,
+            down_block_types=("DownBlock2D",) * plain
+            + ("AttnDownBlock2D" if attention else "DownBlock2D",),
+            up_block_types=("AttnUpBlock2D" if attention else "UpBlock2D",)
+            + ("UpBlock2D",) * plain,
             add_attention=attention,
             attention_head_dim=32,
             norm_num_groups=8,
@@ -79,7 +81,8 @@ class DiffusionUNet(nn.Module):
         )
         self.unet = unet
 
-    def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:  # (B, C, S, S) in [-1, 1], (B,) int64, (B,) int64
+    def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        # (B, C, S, S) in [-1, 1], (B,) int64, (B,) int64
         before = (self.padded - self.side) // 2
         after = self.padded - self.side - before
         x = F.pad(x, (before, after, before, after))

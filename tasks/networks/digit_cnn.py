@@ -1,8 +1,9 @@
 """Two networks that read a 28x28 digit: ours, and the one of the textbooks.
 
-`DigitCNN` stacks 3x3 convolutions with batch normalisation (Ioffe and Szegedy 2015) in three stages, as VGG does
-(Simonyan and Zisserman 2015), halving the side and widening the channels between stages; the last map is averaged
-over all positions and read by one linear layer. `TextbookCNN` is the classic of two convolutions and two dense layers.
+`DigitCNN` stacks 3x3 convolutions with batch normalisation (Ioffe and Szegedy 2015) in three
+stages, as VGG does (Simonyan and Zisserman 2015), halving the side and widening the channels
+between stages; the last map is averaged over all positions and read by one linear layer.
+`TextbookCNN` is the classic of two convolutions and two dense layers.
 
 Both take float32 (B, 1, 28, 28) in [0, 1], ink = 1, and return logits float32 (B, 10).
 """
@@ -32,8 +33,12 @@ class DigitCNN(nn.Module):
         super().__init__()
         w1, w2, w3 = widths
         self.stage1 = nn.Sequential(conv_bn_relu(1, w1), conv_bn_relu(w1, w1))
-        self.stage2 = nn.Sequential(conv_bn_relu(w1, w2, stride=2), conv_bn_relu(w2, w2), conv_bn_relu(w2, w2))
-        self.stage3 = nn.Sequential(conv_bn_relu(w2, w3, stride=2), conv_bn_relu(w3, w3), conv_bn_relu(w3, w3))
+        self.stage2 = nn.Sequential(
+            conv_bn_relu(w1, w2, stride=2), conv_bn_relu(w2, w2), conv_bn_relu(w2, w2)
+        )
+        self.stage3 = nn.Sequential(
+            conv_bn_relu(w2, w3, stride=2), conv_bn_relu(w3, w3), conv_bn_relu(w3, w3)
+        )
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(w3, 10)
 
@@ -52,25 +57,34 @@ class DigitCNN(nn.Module):
         return self.head(self.dropout(x))  # (B, 10)
 
 
-class DigitCommittee(nn.Module):
-    """Several DigitCNNs whose logits are averaged, as in multi-column networks (Ciresan, Meier, Schmidhuber 2012).
+class DigitEnsemble(nn.Module):
+    """Several DigitCNNs whose logits are averaged (Ciresan, Meier, Schmidhuber 2012).
 
     Args:
-        columns: how many.
+        members: number of networks.
         widths, dropout: of each DigitCNN.
     """
 
-    def __init__(self, columns: int = 2, widths: tuple[int, int, int] = (16, 40, 80), dropout: float = 0.3):
+    def __init__(
+        self, members: int = 2, widths: tuple[int, int, int] = (16, 40, 80), dropout: float = 0.3
+    ):
         super().__init__()
-        self.columns = nn.ModuleList(DigitCNN(widths, dropout) for _ in range(columns))
+        self.members = nn.ModuleList(DigitCNN(widths, dropout) for _ in range(members))
+        self.register_load_state_dict_pre_hook(_rename_columns)
 
     def feature_maps(self, x: Tensor) -> dict[str, Tensor]:
-        """The output of every stage of the first column."""
-        first: DigitCNN = self.columns[0]  # type: ignore[assignment]
+        """The output of every stage of the first member."""
+        first: DigitCNN = self.members[0]  # type: ignore[assignment]
         return first.feature_maps(x)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, 1, 28, 28)
-        return torch.stack([column(x) for column in self.columns]).mean(0)  # (B, 10)
+        return torch.stack([member(x) for member in self.members]).mean(0)  # (B, 10)
+
+
+def _rename_columns(network: nn.Module, state: dict[str, Tensor], *_: object) -> None:
+    """The bundled weights were exported when the members were called columns."""
+    for key in [key for key in state if key.startswith("columns.")]:
+        state[key.replace("columns.", "members.", 1)] = state.pop(key)
 
 
 class TextbookCNN(nn.Module):

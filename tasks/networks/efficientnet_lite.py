@@ -1,7 +1,9 @@
-"""EfficientNet-Lite0 and Lite2: inverted residuals without squeeze-and-excitation, ReLU6 throughout.
+"""EfficientNet-Lite0 and Lite2: inverted residuals without squeeze-and-excitation, ReLU6
+throughout.
 
-Tan and Le 2019 (arXiv 1905.11946); the Lite variant: github.com/tensorflow/tpu, efficientnet/lite. Takes float32
-(B, 3, H, W) in [-1, 1] with sides that are multiples of 32, returns logits (B, n_classes).
+Tan and Le 2019 (arXiv 1905.11946); the Lite variant: github.com/tensorflow/tpu, efficientnet/lite.
+Takes float32 (B, 3, H, W) in [-1, 1] with sides that are multiples of 32, returns logits (B,
+n_classes).
 """
 
 import math
@@ -34,11 +36,15 @@ STAGES = (
 )
 STEM, HEAD = 32, 1280
 SCALES = {0: (1.0, 1.0), 2: (1.1, 1.2)}
-"""Variant -> (width, depth) as multiples of Lite0's; Lite leaves stem, first and last stage as deep as they are."""
+"""Variant -> (width, depth) as multiples of Lite0's; Lite leaves stem, first and last stage as
+deep as they are.
+"""
 
 
 def scaled(variant: int) -> tuple[Stage, ...]:
-    """The stages of a variant: widths in multiples of 8, which never lose more than a tenth, depths rounded up."""
+    """The stages of a variant: widths in multiples of 8, which never lose more than a tenth,
+    depths rounded up.
+    """
     width, depth = SCALES[variant]
     last = len(STAGES) - 1
 
@@ -47,20 +53,26 @@ def scaled(variant: int) -> tuple[Stage, ...]:
         return eights if eights >= 0.9 * n * width else eights + 8
 
     return tuple(
-        s._replace(width=wide(s.width), blocks=s.blocks if i in (0, last) else math.ceil(s.blocks * depth))
+        s._replace(
+            width=wide(s.width), blocks=s.blocks if i in (0, last) else math.ceil(s.blocks * depth)
+        )
         for i, s in enumerate(STAGES)
     )
 
 
 class HalvingConv2d(nn.Conv2d):
-    """Stride 2 on even sides, padded one more right and below: TensorFlow's way, in which the weights were trained."""
+    """Stride 2 on even sides, padded one more right and below: TensorFlow's way, in which the
+    weights were trained.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         before, after = (self.kernel_size[0] - 2) // 2, (self.kernel_size[0] - 1) // 2
         return super().forward(F.pad(x, (before, after, before, after)))
 
 
-def conv_bn(n_in: int, n_out: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+def conv_bn(
+    n_in: int, n_out: int, kernel: int, stride: int = 1, groups: int = 1
+) -> list[nn.Module]:
     convolution, padding = (HalvingConv2d, 0) if stride == 2 else (nn.Conv2d, kernel // 2)
     return [
         convolution(n_in, n_out, kernel, stride, padding, groups=groups, bias=False),
@@ -69,7 +81,7 @@ def conv_bn(n_in: int, n_out: int, kernel: int, stride: int = 1, groups: int = 1
 
 
 class InvertedResidual(nn.Module):
-    """1x1 to wide, depthwise k x k, 1x1 back to narrow; added to its input where the shapes agree."""
+    """1x1 to wide, depthwise k x k, 1x1 to narrow; added to the input where the shapes agree."""
 
     def __init__(self, n_in: int, n_out: int, kernel: int, stride: int, expand: int):
         super().__init__()
@@ -103,7 +115,9 @@ class EfficientNetLite(nn.Module):
         for s in scaled(variant):
             blocks = []
             for i in range(s.blocks):
-                blocks.append(InvertedResidual(n_in, s.width, s.kernel, s.stride if i == 0 else 1, s.expand))
+                blocks.append(
+                    InvertedResidual(n_in, s.width, s.kernel, s.stride if i == 0 else 1, s.expand)
+                )
                 n_in = s.width
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.Sequential(*stages)
@@ -116,12 +130,18 @@ class EfficientNetLite(nn.Module):
         return nn.Sequential(self.stem, *self.stages[:stages])
 
     def maps(self, x: Tensor, passed: int | None = None) -> Tensor:  # (B, 3, H, W)
-        """The last maps but one, (B, 192 or 208, H/32, W/32); `passed`: of what `first(passed)` returned."""
+        """The last maps but one, (B, 192 or 208, H/32, W/32); `passed`: of what `first(passed)`
+        returned.
+        """
         return self.stages[passed or 0 : -1](self.stem(x) if passed is None else x)
 
     def pooled(self, x: Tensor) -> Tensor:  # (B, 3, H, W)
         """What the linear layer gets, (B, 1280)."""
         return self._pooled_maps(self.maps(x))
+
+    def last_maps(self, x: Tensor) -> Tensor:  # (B, 3, H, W)
+        """The maps whose means the linear layer gets, (B, 1280, H/32, W/32)."""
+        return self.neck(self.stages[-1](self.maps(x)))
 
     def _pooled_maps(self, maps: Tensor) -> Tensor:
         x = self.neck(self.stages[-1](maps))  # (B, 1280, H/32, W/32)
@@ -135,8 +155,10 @@ class EfficientNetLite(nn.Module):
         return self.from_maps(self.maps(x, passed))
 
 
-class LiteCommittee(nn.Module):
-    """EfficientNet-Lites whose logits are averaged. `together` is where the maps of all of them pass, side by side."""
+class LiteEnsemble(nn.Module):
+    """EfficientNet-Lites whose logits are averaged. `together` is where the maps of all of them
+    pass, side by side.
+    """
 
     def __init__(self, members: Sequence[EfficientNetLite]):
         super().__init__()
@@ -147,4 +169,18 @@ class LiteCommittee(nn.Module):
         members: Any = self.members
         maps = self.together(torch.cat([member.maps(x) for member in members], 1))
         parts = maps.split(self.widths, 1)
-        return torch.stack([member.from_maps(part) for member, part in zip(members, parts, strict=True)]).mean(0)
+        return torch.stack(
+            [member.from_maps(part) for member, part in zip(members, parts, strict=True)]
+        ).mean(0)
+
+
+# what EfficientNet-Lite's ImageNet weights were trained with
+LITE_MEAN, LITE_STD = (
+    127 / 255,
+    128 / 255,
+)
+
+
+def normalise(x: Tensor) -> Tensor:
+    """float (B, 3, H, W) in [0, 1] -> the same shape in [-1, 1], channels last."""
+    return ((x - LITE_MEAN) / LITE_STD).contiguous(memory_format=torch.channels_last)

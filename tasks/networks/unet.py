@@ -1,8 +1,8 @@
-"""The textbook's U-Net: two convolutions at each of five scales, down and up again, the skips across.
+"""The textbook's U-Net: two convolutions at each of five scales, down and up, with skips.
 
-Ronneberger, Fischer, Brox 2015 (arXiv 1505.04597), with batch norm and padded convolutions as is usual today, and
-narrower. Takes float32 (B, 3, H, W) in [-1, 1] with sides that are multiples of 16, returns logits
-(B, n_classes, H, W).
+Ronneberger, Fischer, Brox 2015 (arXiv 1505.04597), with batch norm and padded convolutions as is
+usual today, and narrower. Takes float32 (B, 3, H, W) in [-1, 1] with sides that are multiples of
+16, returns logits (B, n_classes, H, W).
 """
 
 from collections.abc import Collection
@@ -64,9 +64,14 @@ class UNet(nn.Module):
         return self.head(self.decode(*self.encode(x))[-1])  # (B, n_classes, H, W)
 
     def maps(self, x: Tensor, cut: Collection[int] = ()) -> dict[str, Tensor]:
-        """Every map by name, "encoder 1/1" to "decoder 1/1", and "logits"; skips of the scales in `cut` carry zeros."""
+        """Every map by name, "encoder 1/1" to "decoder 1/1", and "logits".
+
+        Skips of the scales in `cut` carry zeros.
+        """
         encoded = self.encode(x)
-        kept = [torch.zeros_like(e) if s in cut else e for s, e in zip(SCALES, encoded, strict=False)]
+        kept = [
+            torch.zeros_like(e) if s in cut else e for s, e in zip(SCALES, encoded, strict=False)
+        ]
         decoded = self.decode(*kept, encoded[-1])  # type: ignore[call-arg]
         named = {f"encoder 1/{s}": e for s, e in zip((*SCALES, 16), encoded, strict=True)}
         named |= {f"decoder 1/{s}": d for s, d in zip(SCALES[::-1], decoded, strict=True)}

@@ -1,7 +1,9 @@
-"""U-Net whose encoder is an EfficientNet-Lite0: what the encoder gave up in sharpness comes back over the skips.
+"""U-Net whose encoder is an EfficientNet-Lite0: what the encoder gave up in sharpness comes back
+over the skips.
 
-Ronneberger, Fischer, Brox 2015 (arXiv 1505.04597); Tan and Le 2019 (arXiv 1905.11946). Takes float32 (B, 3, H, W) in
-[-1, 1] with sides that are multiples of 32, returns logits (B, n_classes, H, W).
+Ronneberger, Fischer, Brox 2015 (arXiv 1505.04597); Tan and Le 2019 (arXiv 1905.11946). Takes
+float32 (B, 3, H, W) in [-1, 1] with sides that are multiples of 32, returns logits (B, n_classes,
+H, W).
 """
 
 import copy
@@ -17,7 +19,8 @@ from tasks.networks.efficientnet_lite import EfficientNetLite
 
 TAPS = (0, 1, 2, 4, 6)  # the stages after which the sides are halved, or the encoder ends
 ENCODER_WIDTHS = (16, 24, 40, 112, 320)
-SCALES = (2, 4, 8, 16)  # of which there are skips: a map of scale 4 has a quarter of the picture's sides
+# of which there are skips: a map of scale 4 has a quarter of the image's sides
+SCALES = (2, 4, 8, 16)
 
 
 class Up(nn.Module):
@@ -41,23 +44,28 @@ class Up(nn.Module):
 
 
 class ShortUp(nn.Module):
-    """What an `Up` computes, in less work: 3x3 px of an enlarged map are 2x2 of the small one, each counted for more.
+    """What an `Up` computes, in less work: 3x3 px of an enlarged map are 2x2 of the small one, each
+    counted for more.
 
-    Enlarging and convolving are one transposed convolution, 4x4 with stride 2; the skip has a convolution of its own.
-    The same up to rounding, for inference.
+    Enlarging and convolving are one transposed convolution, 4x4 with stride 2; the skip has a
+    convolution of its own. The same up to rounding, for inference.
     """
 
-    TAKEN = torch.tensor([[0.0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])  # which of the 3 meet in each of the 4
+    # which of the 3 meet in each of the 4
+    TAKEN = torch.tensor([[0.0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])
 
     def __init__(self, up: Up):
         super().__init__()
         first, norm, _, second, second_norm, _ = cast("Iterable[Any]", up.convs)
         first, second = fuse_conv_bn_eval(first, norm), fuse_conv_bn_eval(second, second_norm)
-        kernel, n_in, n_out = first.weight.detach(), up.n_in, first.out_channels  # kernel: (n_out, n_in + n_skip, 3, 3)
+        # kernel: (n_out, n_in + n_skip, 3, 3)
+        kernel, n_in, n_out = (first.weight.detach(), up.n_in, first.out_channels)
         self.up = nn.ConvTranspose2d(n_in, n_out, 4, 2, 1, bias=False)
         self.skip = nn.Conv2d(first.in_channels - n_in, n_out, 3, padding=1)
         with torch.no_grad():
-            self.up.weight.copy_(torch.einsum("ra,sb,oiab->iors", self.TAKEN, self.TAKEN, kernel[:, :n_in]))
+            self.up.weight.copy_(
+                torch.einsum("ra,sb,oiab->iors", self.TAKEN, self.TAKEN, kernel[:, :n_in])
+            )
             self.skip.weight.copy_(kernel[:, n_in:])
             cast("Tensor", self.skip.bias).copy_(first.bias)
         self.rest = nn.Sequential(nn.ReLU(), second, nn.ReLU())
@@ -119,9 +127,14 @@ class UNetLite0(nn.Module):
         return self.classify(self.decode(*self.encode(x))[-1])  # (B, n_classes, H, W)
 
     def maps(self, x: Tensor, cut: Collection[int] = ()) -> dict[str, Tensor]:
-        """Every map by name, "encoder 1/2" to "decoder 1/2", and "logits"; skips of the scales in `cut` carry zeros."""
+        """Every map by name, "encoder 1/2" to "decoder 1/2", and "logits".
+
+        Skips of the scales in `cut` carry zeros.
+        """
         encoded = self.encode(x)
-        kept = [torch.zeros_like(e) if s in cut else e for s, e in zip(SCALES, encoded, strict=False)]
+        kept = [
+            torch.zeros_like(e) if s in cut else e for s, e in zip(SCALES, encoded, strict=False)
+        ]
         decoded = self.decode(*kept, encoded[-1])  # type: ignore[call-arg]
         named = {f"encoder 1/{s}": e for s, e in zip((*SCALES, 32), encoded, strict=True)}
         named |= {f"decoder 1/{s}": d for s, d in zip(SCALES[::-1], decoded, strict=True)}

@@ -1,7 +1,7 @@
 """A class-conditional variational autoencoder of convolutions, with the DCGAN's latent interface.
 
-Kingma and Welling 2014 (arXiv 1312.6114), conditional as Sohn, Lee, Yan 2015: the encoder says where in latent space a
-digit may come from, the decoder draws it from there.
+Kingma and Welling 2014 (arXiv 1312.6114), conditional as Sohn, Lee, Yan 2015: the encoder gives the
+distribution of a digit in latent space, the decoder generates it from there.
 """
 
 from torch import Tensor, cat, nn
@@ -11,7 +11,7 @@ class ConditionalVAE(nn.Module):
     """Encoder q(z | x, y) and decoder p(x | z, y).
 
     Args:
-        latent: length of z; what the data does not need stays at the prior.
+        latent: length of z; unused dimensions stay at the prior.
         n_classes: length of y.
         width: channels at 14x14, doubled at 7x7.
     """
@@ -39,14 +39,15 @@ class ConditionalVAE(nn.Module):
             nn.ConvTranspose2d(width, 1, 4, stride=2, padding=1),  # (B, 1, 28, 28)
         )
 
-    def encode(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:  # (B, 1, 28, 28) in [0, 1], (B, n_classes)
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        # x (B, 1, 28, 28) in [0, 1], y (B, n_classes)
         planes = y[:, :, None, None].expand(-1, -1, *x.shape[2:])  # (B, n_classes, 28, 28)
         mean, log_variance = self.encoder(cat([x, planes], 1)).chunk(2, 1)
         return mean, log_variance  # (B, latent) each
 
     def decode(self, z: Tensor, y: Tensor) -> Tensor:  # (B, latent), (B, n_classes)
         x = self.first(cat([z, y], 1)).unflatten(1, (2 * self.width, 7, 7))  # (B, 2w, 7, 7)
-        return self.decoder(x)  # (B, 1, 28, 28) logits of ink
+        return self.decoder(x)  # (B, 1, 28, 28) logits
 
     def forward(self, x: Tensor, y: Tensor, eps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         mean, log_variance = self.encode(x, y)

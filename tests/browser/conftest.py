@@ -29,17 +29,23 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser, app_url: str) -> Iterator[OpenPage]:
-    """open_page(width=1280, height=900, theme="light", touch=False) -> a page; `page.problems` lists console errors."""
+    """open_page(width=1280, height=900, theme="light", touch=False) -> a page; `page.problems`
+    lists console errors."""
     contexts = []
 
-    def opened(width: int = 1280, height: int = 900, theme: str = "light", touch: bool = False) -> Page:
+    def opened(
+        width: int = 1280, height: int = 900, theme: str = "light", touch: bool = False
+    ) -> Page:
         context = browser.new_context(viewport={"width": width, "height": height}, has_touch=touch)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(60_000)
         problems: list[str] = []
         page.problems = problems  # type: ignore[attr-defined]
-        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.on(
+            "console",
+            lambda message: problems.append(message.text) if message.type == "error" else None,
+        )
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.goto(f"{app_url}?__theme={theme}")
         page.get_by_role("tab", name="Start").wait_for()
@@ -51,7 +57,8 @@ def open_page(browser: Browser, app_url: str) -> Iterator[OpenPage]:
 
 
 def choose(page: Page, *names: str) -> None:
-    """A tab by its name, then one inside it; where the tabs do not fit, it lies in the menu behind the dots."""
+    """A tab by its name, then one inside it; where the tabs do not fit, it lies in the menu behind
+    the dots."""
     for name in names:
         for _ in range(100):  # a page that has just changed lays its tabs out anew
             if _chosen(page, name):
@@ -67,7 +74,9 @@ def _chosen(page: Page, name: str) -> bool:
         tab.first.click()
         return True
     whole = re.compile(rf"^\s*{re.escape(name)}\s*$")
-    for menu in page.locator(".overflow-menu:visible").all():  # the inner tabs have one of their own
+    for menu in page.locator(
+        ".overflow-menu:visible"
+    ).all():  # the inner tabs have one of their own
         menu.locator("button").first.click()
         entry = menu.locator(".overflow-dropdown button").filter(has_text=whole)
         if entry.count():

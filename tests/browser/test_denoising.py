@@ -1,11 +1,12 @@
-"""The denoising tab as a visitor uses it: an example cleaned, methods compared, a digit brought back."""
+"""The denoising tab as a visitor uses it: an example cleaned, methods compared, a digit brought
+back."""
 
 import re
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tasks import weights
+from tasks.core import weights
 from tests.browser.conftest import OpenPage, choose
 
 DONE = 120_000  # ms: cores that others use, too
@@ -28,7 +29,7 @@ def test_an_example_is_cleaned(open_page: OpenPage, width: int, theme: str) -> N
     page = part(open_page(width=width, theme=theme), "Your photo")
     page.wait_for_timeout(1000)
     page.locator(".gallery-item:visible").first.click()
-    expect(page.locator("#denoise-said")).to_contain_text("grey levels taken out", timeout=DONE)
+    expect(page.locator("#denoise-said")).to_contain_text("grey levels removed", timeout=DONE)
     expect(page.locator("#noise-level")).to_contain_text("estimated: 2")  # noise of 25 was added
     expect(page.locator("#denoise-slider img")).to_have_count(2)
     expect(page.locator("#denoise-removed")).to_contain_text(re.compile(r"\d times amplified"))
@@ -54,7 +55,7 @@ def test_methods_side_by_side(open_page: OpenPage) -> None:
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_digit_is_drawn_and_brought_back(open_page: OpenPage, width: int) -> None:
     page = part(open_page(width=width), "Noisy digits")
-    pad = page.locator("#noisy-digit .pad")
+    pad = page.locator("#noisy-digit .ink")
     pad.scroll_into_view_if_needed()
     box = pad.bounding_box()
     assert box is not None
@@ -63,7 +64,7 @@ def test_a_digit_is_drawn_and_brought_back(open_page: OpenPage, width: int) -> N
     page.mouse.move(box["x"] + 140, box["y"] + 230, steps=12)
     page.mouse.up()
     expect(page.locator("#noisy-digit figure")).to_have_count(4, timeout=DONE)
-    expect(page.locator("#noisy-digit figure").first).to_contain_text("read as 1")
+    expect(page.locator("#noisy-digit figure").first).to_contain_text("prediction 1")
     expect(page.locator("#noisy-digit figure").last).to_contain_text("PSNR")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.locator("#noisy-digit .clear").click()
@@ -73,8 +74,10 @@ def test_a_digit_is_drawn_and_brought_back(open_page: OpenPage, width: int) -> N
 
 
 @shipped("enhancer")
-@pytest.mark.parametrize(("name", "slider", "words"), [("Enlarge", "#enlarge-slider", "bicubic"),
-                                                       ("Undo JPEG", "#jpeg-slider", "quality 10")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "slider", "words"),
+    [("Enlarge", "#enlarge-slider", "bicubic"), ("Undo JPEG", "#jpeg-slider", "quality 10")],
+)
 def test_an_example_is_enhanced(open_page: OpenPage, name: str, slider: str, words: str) -> None:
     page = part(open_page(), name)
     page.wait_for_timeout(1000)

@@ -1,4 +1,5 @@
-"""The detection tab in a real Chromium: the camera is released, settings act, pictures and videos come back."""
+"""The detection tab in a real Chromium: the camera is released, settings act, pictures and videos
+come back."""
 
 import re
 from collections.abc import Iterator
@@ -56,7 +57,8 @@ def tab(chromium: Browser, coco_app: str) -> Iterator[Page]:
 
 
 def looked_at(page: Page, more: int) -> None:
-    """Wait until the server has answered for `more` further frames; the page says how many every half second."""
+    """Wait until the server has answered for `more` further frames; the page says how many every
+    half second."""
     page.wait_for_timeout(600)
     answers = "Math.max(0, ...[...document.querySelectorAll('#live-detection *')].map((e) => +e.dataset.answers || 0))"
     so_far = page.evaluate(answers)
@@ -74,8 +76,11 @@ def released(page: Page) -> bool:
 
 
 def keep_tracks(page: Page) -> None:
-    """Remember the camera's tracks, so that their end can be seen after the page has let go of them."""
-    page.evaluate("window.cameraTracks = document.querySelector('.live video').srcObject.getTracks()")
+    """Remember the camera's tracks, so that their end can be seen after the page has let go of
+    them."""
+    page.evaluate(
+        "window.cameraTracks = document.querySelector('.live video').srcObject.getTracks()"
+    )
     assert not released(page)
 
 
@@ -91,12 +96,17 @@ LEAVING = {
 
 
 def leave(page: Page, way: str) -> float:
-    """Leave in one of these ways: the milliseconds until the camera is released, by the page's own clock."""
-    return float(page.evaluate(
-        "new Promise((done) => { const left = performance.now();" + LEAVING[way] + "(function look() {"
-        "if (window.cameraTracks.every((track) => track.readyState === 'ended')) done(performance.now() - left);"
-        "else setTimeout(look, 5); })(); })"
-    ))  # fmt: skip
+    """Leave in one of these ways: the milliseconds until the camera is released, by the page's own
+    clock."""
+    return float(
+        page.evaluate(
+            "new Promise((done) => { const left = "
+            "performance.now();" + LEAVING[way] + "(function look() {"
+            "if (window.cameraTracks.every((track) => track.readyState === 'ended')) "
+            "done(performance.now() - left);"
+            "else setTimeout(look, 5); })(); })"
+        )
+    )
 
 
 def test_boxes_over_the_live_camera(tab: Page) -> None:
@@ -108,7 +118,8 @@ def test_boxes_over_the_live_camera(tab: Page) -> None:
     expect(tab.locator(".live .rate")).to_contain_text("/ s")
     drawn = tab.evaluate(
         "(() => { const c = document.querySelector('.live .over'); const d = c.getContext('2d')"
-        ".getImageData(0, 0, c.width, c.height).data; let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0;"
+        ".getImageData(0, 0, c.width, c.height).data; let n = 0; for (let i = 3; i < d.length; i "
+        "+= 4) n += d[i] > 0;"
         " return n; })()"
     )
     assert drawn > 1000
@@ -123,8 +134,10 @@ def test_settings_act_without_a_restart(tab: Page) -> None:
     tab.locator(".live .filter summary").click()
     tab.locator(".live .none").click()
     tab.get_by_label("person", exact=True).check()
-    tab.wait_for_function("[...document.querySelectorAll('.live .counts tbody tr')].some((r) => "
-                          "r.innerText.startsWith('bus') && r.children[1].textContent === '0')")  # fmt: skip
+    tab.wait_for_function(
+        "[...document.querySelectorAll('.live .counts tbody tr')].some((r) => "
+        "r.innerText.startsWith('bus') && r.children[1].textContent === '0')"
+    )
     tab.locator(".live .all").click()
     tab.locator(".live .confidence").fill("0.95")
     expect(tab.locator(".live .said")).to_have_text("Nothing found in this frame.")
@@ -140,7 +153,11 @@ def test_the_camera_is_released(tab: Page, way: str) -> None:
 
 @pytest.mark.parametrize(
     ("error", "said"),
-    [("NotAllowedError", "refused"), ("NotFoundError", "No camera"), ("NotReadableError", "Another program")],
+    [
+        ("NotAllowedError", "refused"),
+        ("NotFoundError", "No camera"),
+        ("NotReadableError", "Another program"),
+    ],
 )
 def test_no_camera_gets_its_own_sentence(tab: Page, error: str, said: str) -> None:
     tab.evaluate(
@@ -152,7 +169,9 @@ def test_no_camera_gets_its_own_sentence(tab: Page, error: str, said: str) -> No
 
 
 def test_plain_http_gets_its_own_sentence(tab: Page) -> None:
-    tab.evaluate("Object.defineProperty(navigator, 'mediaDevices', {value: undefined, configurable: true})")
+    tab.evaluate(
+        "Object.defineProperty(navigator, 'mediaDevices', {value: undefined, configurable: true})"
+    )
     tab.get_by_role("button", name="Start camera").click()
     expect(tab.locator(".live .said")).to_contain_text("plain http")
 
@@ -171,22 +190,28 @@ def test_people_can_be_hidden_and_the_snapshot_taken(tab: Page, tmp_path: Path) 
         got.value.save_as(tmp_path / f"{name}.png")
         grey = np.asarray(Image.open(tmp_path / f"{name}.png").convert("L"), np.float32)
         assert grey.shape == (480, 640)
-        detail.append(np.abs(np.diff(grey[280:470, 370:600], axis=1)).mean())  # where two people stand in every frame
+        detail.append(
+            np.abs(np.diff(grey[280:470, 40:270], axis=1)).mean()
+        )  # where two people stand in every frame
     assert detail[1] < 0.6 * detail[0]  # a mosaic has few edges
     with tab.expect_download() as counts:
         tab.get_by_role("button", name="Counts (CSV)").click()
     counts.value.save_as(tmp_path / "counts.csv")
-    assert re.match(r'class,now,unique\r\n"person",\d+,\d+', (tmp_path / "counts.csv").read_bytes().decode())
+    assert re.match(
+        r'class,now,tracks\r\n"person",\d+,\d+', (tmp_path / "counts.csv").read_bytes().decode()
+    )
 
 
 def test_a_picture_and_a_video_come_back(tab: Page, street: Path, tmp_path: Path) -> None:
-    from tasks.video import VideoWriter
+    from tasks.core.video.reader import VideoWriter
 
-    tab.get_by_role("tab", name="Pictures").click()
+    tab.get_by_role("tab", name="Images").click()
     tab.locator("#detect-picture input[type=file]").first.set_input_files(
         {"name": "text.png", "mimeType": "image/png", "buffer": b"no picture"}
     )
-    expect(tab.locator("#detect-picture-trouble")).to_contain_text("not a picture that can be read here")
+    expect(tab.locator("#detect-picture-trouble")).to_contain_text(
+        "not an image that can be read here"
+    )
     photo = tmp_path / "street.png"
     Image.fromarray(np.full((50, 60, 3), 90, np.uint8)).save(photo)
     tab.locator("#detect-picture input[type=file]").first.set_input_files(photo)
@@ -203,25 +228,30 @@ def test_a_picture_and_a_video_come_back(tab: Page, street: Path, tmp_path: Path
     expect(tab.locator("#detect-video-said")).to_contain_text("10 frames in")
     tab.wait_for_function("document.querySelector('#detect-video-boxes video')?.readyState >= 1")
     assert tab.evaluate("document.querySelector('#detect-video-boxes video').error") is None
-    assert tab.evaluate("document.querySelector('#detect-video-boxes video').duration") == pytest.approx(1, abs=0.15)
+    assert tab.evaluate(
+        "document.querySelector('#detect-video-boxes video').duration"
+    ) == pytest.approx(1, abs=0.15)
 
 
 def test_several_pictures_and_side_by_side(tab: Page, tmp_path: Path) -> None:
-    """A gallery that shows all of them, one of which is no picture; and what cannot be downloaded has its sentence."""
+    """A gallery that shows all of them, one of which is no picture; and what cannot be downloaded
+    has its sentence."""
     from ultralytics.utils import ASSETS
 
-    tab.get_by_role("tab", name="Pictures").click()
-    tab.get_by_text("Several pictures at once").click()
+    tab.get_by_role("tab", name="Images").click()
+    tab.get_by_text("Several images at once").click()
     (tmp_path / "text.png").write_text("no picture")
     good = [ASSETS / "bus.jpg", ASSETS / "zidane.jpg"]
     tab.locator("#detect-files input[type=file]").set_input_files([*good, tmp_path / "text.png"])
     expect(tab.locator("#detect-lines li")).to_have_count(3, timeout=90_000)
-    expect(tab.locator("#detect-lines")).to_contain_text("text.png: The file is not a picture")
+    expect(tab.locator("#detect-lines")).to_contain_text("text.png: The file is not an image")
     shown = tab.locator("#detect-gallery .thumbnail-item img")
     expect(shown).to_have_count(2)
     for n in range(2):  # whole, not below the fold of a box that scrolls
         expect(shown.nth(n)).to_be_visible()
-    assert tab.locator("#detect-gallery .grid-wrap").evaluate("(box) => box.scrollHeight <= box.clientHeight + 1")
+    assert tab.locator("#detect-gallery .grid-wrap").evaluate(
+        "(box) => box.scrollHeight <= box.clientHeight + 1"
+    )
 
     tab.get_by_role("tab", name="Side by side").click()
     tab.locator("#compare-picture input[type=file]").set_input_files(good[0])
@@ -234,7 +264,7 @@ def test_several_pictures_and_side_by_side(tab: Page, tmp_path: Path) -> None:
 
 
 def test_digits_to_try_at_one_click(tab: Page) -> None:
-    tab.get_by_role("tab", name="Pictures").click()
+    tab.get_by_role("tab", name="Images").click()
     tab.locator("#detect-sheet").click()
     expect(tab.locator("#detect-said")).to_contain_text(re.compile(r"1\d found"), timeout=90_000)
     tab.get_by_role("tab", name="Video files").click()
@@ -243,22 +273,30 @@ def test_digits_to_try_at_one_click(tab: Page) -> None:
     tab.get_by_role("button", name="Find objects").click()
     expect(tab.locator("#detect-video-said progress")).to_be_attached()
     tab.get_by_role("button", name="Stop, keep what is done").click()
-    expect(tab.locator("#detect-video-said")).to_contain_text("Stopped; this is what was done", timeout=90_000)
+    expect(tab.locator("#detect-video-said")).to_contain_text(  # or Stop came behind the last frame
+        re.compile("Stopped; this is what was done|60 frames in"), timeout=90_000
+    )
     tab.wait_for_function("document.querySelector('#detect-video-boxes video')?.readyState >= 1")
     expect(tab.locator("#detect-video-plot svg")).to_be_visible()
 
 
 def test_a_bad_picture_leaves_what_was_there(tab: Page) -> None:
-    tab.get_by_role("tab", name="Pictures").click()
+    tab.get_by_role("tab", name="Images").click()
     tab.locator(".gallery-item:visible").first.click()
-    expect(tab.locator("#detect-said")).to_contain_text("5 found", timeout=90_000)  # ms: compiles for a new shape
+    expect(tab.locator("#detect-said")).to_contain_text(
+        "3 found", timeout=90_000
+    )  # ms: compiles for a new shape
     shown = tab.locator("#detect-picture img").get_attribute("src")
     tab.locator("#detect-picture input[type=file]").first.set_input_files(
         {"name": "text.png", "mimeType": "image/png", "buffer": b"no picture"}
     )
-    expect(tab.locator("#detect-picture-trouble")).to_contain_text("not a picture that can be read here")
-    expect(tab.locator("#detect-picture img")).to_have_attribute("src", str(shown))  # no broken picture
-    expect(tab.locator("#detect-said")).to_contain_text("5 found")
+    expect(tab.locator("#detect-picture-trouble")).to_contain_text(
+        "not an image that can be read here"
+    )
+    expect(tab.locator("#detect-picture img")).to_have_attribute(
+        "src", str(shown)
+    )  # no broken picture
+    expect(tab.locator("#detect-said")).to_contain_text("3 found")
     expect(tab.locator("#detect-boxes img")).to_be_visible()
     expect(tab.get_by_text("Error", exact=True).locator("visible=true")).to_have_count(0)
 
@@ -272,15 +310,16 @@ def test_two_first_visitors_at_once(browser: Browser, coco_yolo: Path, tmp_path:
         for page in pages:
             page.get_by_role("tab", name="Detection").click()
         for page in pages:
-            expect(page.locator(".live .said")).to_have_text("Ready. Start the camera.", timeout=90_000)
+            expect(page.locator(".live .said")).to_have_text(
+                "Ready. Start the camera.", timeout=90_000
+            )
             page.context.close()
 
 
 def test_on_a_phone(chromium: Browser, coco_app: str) -> None:
     context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
     page = context.new_page()
-    page.goto(f"{coco_app}?__theme=dark")
-    page.get_by_role("button", name="Detection · Camera").click()  # the tabs themselves do not fit
+    page.goto(f"{coco_app}?__theme=dark#detection")  # the tabs themselves do not fit
     expect(page.locator(".live .said")).to_have_text("Ready. Start the camera.", timeout=60_000)
     start(page)
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390

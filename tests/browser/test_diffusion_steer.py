@@ -1,4 +1,5 @@
-"""Diffusion with a given picture: noise added in the page, taken away, holes filled, sizes raised; four samplers."""
+"""Diffusion with a given picture: noise added in the page, taken away, holes filled, sizes raised;
+four samplers."""
 
 import re
 from pathlib import Path
@@ -8,13 +9,23 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tasks import weights
+from tasks.core import weights
 from tests.browser.conftest import OpenPage
-from tests.browser.test_diffusion import DONE, SHIPPED, choose, diffusion, grey, panel, requests_of, wait_for_end
+from tests.browser.test_diffusion import (
+    DONE,
+    SHIPPED,
+    choose,
+    diffusion,
+    grey,
+    panel,
+    requests_of,
+    wait_for_end,
+)
 
 pytestmark = SHIPPED
 IN_COLOUR = pytest.mark.skipif(
-    not (weights.FOLDER / "diffusion_cifar10.json").is_file(), reason="weights/diffusion_cifar10.json is not there"
+    not (weights.FOLDER / "diffusion_cifar10.json").is_file(),
+    reason="weights/diffusion_cifar10.json is not there",
 )
 
 
@@ -34,7 +45,8 @@ ONE = ((0.5, 0.2), (0.5, 0.8))
 
 
 def test_noise_follows_the_slider_without_the_server(open_page: OpenPage) -> None:
-    page = diffusion(open_page(), "Forward and back")
+    page = diffusion(open_page(), "Noise and denoise")
+    expect(page.locator("#header")).to_contain_text("models ready", timeout=DONE)  # asks no more
     stroke(page, "#forward-pad", *ONE)
     page.wait_for_timeout(300)
     seen = requests_of(page)
@@ -55,38 +67,44 @@ def test_noise_follows_the_slider_without_the_server(open_page: OpenPage) -> Non
 
 
 def test_denoising_from_where_the_slider_stands(open_page: OpenPage) -> None:
-    page = diffusion(open_page(), "Forward and back")
+    page = diffusion(open_page(), "Noise and denoise")
     stroke(page, "#forward-pad", *ONE)
     page.locator("#forward-pad .slide").fill("200")
     page.locator("#forward-pad .slide").dispatch_event("change")
     page.locator("#forward-go").click()
-    wait_for_end(page, "#forward-film")
-    expect(page.locator("#forward-film .text")).to_contain_text("reads the original as 1")
-    assert page.locator("#forward-film canvas").count() == 3
-    assert np.array_equal(panel(page, "#forward-film"), grey(page, "#forward-pad .ink"))
+    wait_for_end(page, "#forward-player")
+    expect(page.locator("#forward-player .text")).to_contain_text("(100 %) for the original")
+    assert page.locator("#forward-player canvas").count() == 3
+    assert np.array_equal(panel(page, "#forward-player"), grey(page, "#forward-pad .ink"))
 
 
 @pytest.mark.parametrize(
-    ("tab", "pad", "go", "film"),
-    [("Forward and back", "#forward-pad", "#forward-go", "#forward-film"),
-     ("Inpaint", "#inpaint-pad", "#inpaint-go", "#inpaint-film"),
-     ("Super-resolve", "#small-pad", "#enlarge-go", "#enlarge-film")],
-)  # fmt: skip
-def test_an_empty_pad_gets_a_hint(open_page: OpenPage, tab: str, pad: str, go: str, film: str) -> None:
+    ("tab", "pad", "go", "player"),
+    [
+        ("Noise and denoise", "#forward-pad", "#forward-go", "#forward-player"),
+        ("Inpaint", "#inpaint-pad", "#inpaint-go", "#inpaint-player"),
+        ("Super-resolve", "#small-pad", "#enlarge-go", "#enlarge-player"),
+    ],
+)
+def test_an_empty_pad_gets_a_hint(
+    open_page: OpenPage, tab: str, pad: str, go: str, player: str
+) -> None:
     page = diffusion(open_page(), tab)
+    expect(page.locator(f"{pad} .said")).to_contain_text("Example")
+    page.locator(f"{pad} .clear").click()
     expect(page.locator(f"{pad} .hint")).to_be_visible()
     page.locator(go).click()
     expect(page.locator(".toast-body")).to_contain_text("The pad is empty")
-    expect(page.locator(f"{film} .status")).not_to_contain_text("Starting")
+    expect(page.locator(f"{player} .status")).not_to_contain_text("Starting")
 
 
 def test_inpainting_keeps_what_is_not_hidden(open_page: OpenPage) -> None:
     page = diffusion(open_page(), "Inpaint")
     page.locator("#inpaint-pad .make").click()
-    expect(page.locator("#inpaint-pad .said")).to_contain_text("Made just now", timeout=DONE)
+    expect(page.locator("#inpaint-pad .said")).to_contain_text("Generated: ", timeout=DONE)
     page.locator("#inpaint-go").click()
-    wait_for_end(page, "#inpaint-film")
-    source, filled = grey(page, "#inpaint-pad .ink"), panel(page, "#inpaint-film")
+    wait_for_end(page, "#inpaint-player")
+    source, filled = grey(page, "#inpaint-pad .ink"), panel(page, "#inpaint-player")
     for y, x in ((0, 0), (0, 29), (29, 0), (29, 29)):  # four answers; the upper half was not hidden
         assert np.array_equal(filled[y : y + 14, x : x + 28], source[:14])
     page.locator("#inpaint-pad .clear").click()
@@ -101,37 +119,43 @@ def test_super_resolution_agrees_with_the_small_picture(open_page: OpenPage) -> 
     page.locator("#small-pad [data-times='2']").click()
     expect(page.locator("#small-pad .size")).to_have_text("14 × 14 px")
     page.locator("#enlarge-go").click()
-    wait_for_end(page, "#enlarge-film")
-    small, first = grey(page, "#small-pad .reduced"), panel(page, "#enlarge-film", 2)[:28, :28]
+    wait_for_end(page, "#enlarge-player")
+    small, first = grey(page, "#small-pad .reduced"), panel(page, "#enlarge-player", 2)[:28, :28]
     assert np.abs(first.reshape(14, 2, 14, 2).mean((1, 3)) - small).max() < 2
-    expect(page.locator("#enlarge-film .text")).to_contain_text("grey levels")
+    expect(page.locator("#enlarge-player .text")).to_contain_text("grey levels")
 
 
 def test_samplers_side_by_side(open_page: OpenPage) -> None:
     page = diffusion(open_page(), "Samplers side by side")
     page.locator("#samplers-go").click()
-    wait_for_end(page, "#samplers-film")
-    pictures = [panel(page, "#samplers-film", k) for k in range(4)]
-    assert all(p.shape == (57, 57) and p.std() > 40 for p in pictures)
+    wait_for_end(page, "#samplers-player")
+    pictures = [panel(page, "#samplers-player", k) for k in range(4)]
+    assert len({p.shape for p in pictures}) == 1 and min(p.std() for p in pictures) > 15
     assert len({p.tobytes() for p in pictures}) == 4
-    expect(page.locator("#samplers-film .text")).to_contain_text(re.compile(r"UniPC \d+ ms.*DDPM \d+ ms"))
+    expect(page.locator("#samplers-player .text")).to_contain_text(
+        re.compile(r"UniPC \d+ ms.*DDPM \d+ ms")
+    )
 
 
 def test_how_far_in_can_you_go(open_page: OpenPage) -> None:
-    page = diffusion(open_page(), "Forward and back")
+    page = diffusion(open_page(), "Noise and denoise")
     stroke(page, "#forward-pad", *ONE)
-    choose(page, "How far in?")
+    choose(page, "Reversible noise")
     page.locator("#far-go").click()
-    expect(page.locator("#far-film .save")).to_be_visible(timeout=3 * DONE)  # 1,260 pictures and steps
-    film = page.locator("#far-film")
-    expect(film.locator(".text")).to_contain_text("reads the original as 1")
-    expect(film.locator(".text")).to_contain_text(re.compile(r"Up to t = \d+ all came back"))
-    shown = "els => els.filter((e) => Number(e.getAttribute('cx')) > 0).length"
-    n = film.locator(".dot").count()
-    assert film.locator(".dot").evaluate_all(shown) == n == 29
-    film.locator(".scrub").fill("0")
-    expect(film.locator(".title")).to_contain_text("To t = 100 and back in 10 steps: 9 of 9 are 1")
-    assert film.locator(".dot").evaluate_all(shown) == 3
+    expect(page.locator("#far-player .save")).to_be_visible(
+        timeout=3 * DONE
+    )  # 1,260 pictures and steps
+    player = page.locator("#far-player")
+    expect(player.locator(".text")).to_contain_text("Prediction for the original: 1")
+    expect(player.locator(".text")).to_contain_text(
+        re.compile(r"All images keep their class (up to t = \d+|at no t)")
+    )
+    shown = "els => els.filter((e) => e.getAttribute('d')).length"
+    n = player.locator(".dot").count()
+    assert player.locator(".dot").evaluate_all(shown) == n == 29
+    player.locator(".scrub").fill("0")
+    expect(player.locator(".title")).to_contain_text("t = 100, denoised in 10 steps: 9 of 9 are 1")
+    assert player.locator(".dot").evaluate_all(shown) == 3
 
 
 def test_a_mask_over_nothing_or_everything(open_page: OpenPage) -> None:
@@ -139,15 +163,17 @@ def test_a_mask_over_nothing_or_everything(open_page: OpenPage) -> None:
     page.locator("#inpaint-pad [data-tool=pen]").click()
     stroke(page, "#inpaint-pad", *ONE)
     page.locator("#inpaint-go").click()
-    expect(page.locator(".toast-body")).to_contain_text("Paint over a part of the picture")
+    expect(page.locator(".toast-body")).to_contain_text("Paint over a part of the image")
     page.locator("#inpaint-pad [data-tool=hide]").click()
     rows = [(x, y / 10) for y in range(11) for x in ((0.0, 1.0) if y % 2 else (1.0, 0.0))]
-    stroke(page, "#inpaint-pad", *((min(0.99, max(0.01, x)), min(0.99, max(0.01, y))) for x, y in rows))
+    stroke(
+        page, "#inpaint-pad", *((min(0.99, max(0.01, x)), min(0.99, max(0.01, y))) for x, y in rows)
+    )
     assert (grey(page, "#inpaint-pad .mask") > 0).all()
     expect(page.locator(".toast-body")).to_have_count(0)  # gone after its time
     page.locator("#inpaint-go").click()
-    expect(page.locator(".toast-body")).to_contain_text("Paint over a part of the picture")
-    expect(page.locator("#inpaint-film .status")).not_to_contain_text("Starting")
+    expect(page.locator(".toast-body")).to_contain_text("Paint over a part of the image")
+    expect(page.locator("#inpaint-player .status")).not_to_contain_text("Starting")
 
 
 @pytest.fixture
@@ -161,13 +187,15 @@ def photo(tmp_path: Path) -> Path:
 
 @IN_COLOUR
 @pytest.mark.parametrize(
-    ("tab", "pad", "go", "film", "shown"),
-    [("Forward and back", "#forward-pad", "#forward-go", "#forward-film", 1),
-     ("Inpaint", "#inpaint-pad", "#inpaint-go", "#inpaint-film", 4),
-     ("Super-resolve", "#small-pad", "#enlarge-go", "#enlarge-film", 4)],
-)  # fmt: skip
+    ("tab", "pad", "go", "player", "shown"),
+    [
+        ("Noise and denoise", "#forward-pad", "#forward-go", "#forward-player", 1),
+        ("Inpaint", "#inpaint-pad", "#inpaint-go", "#inpaint-player", 4),
+        ("Super-resolve", "#small-pad", "#enlarge-go", "#enlarge-player", 4),
+    ],
+)
 def test_a_photo_of_ones_own_in_colour(
-    open_page: OpenPage, photo: Path, tab: str, pad: str, go: str, film: str, shown: int
+    open_page: OpenPage, photo: Path, tab: str, pad: str, go: str, player: str, shown: int
 ) -> None:
     page = diffusion(open_page(), tab)
     page.locator(f"{pad} .model").select_option("cifar10")
@@ -176,18 +204,21 @@ def test_a_photo_of_ones_own_in_colour(
     red = grey(page, f"{pad} .ink")
     assert red.shape == (32, 32) and abs(red[4, 16] - 40) < 8 and abs(red[28, 16] - 220) < 8
     page.locator(go).click()
-    wait_for_end(page, film)
+    wait_for_end(page, player)
     side = 32 if shown == 1 else 65
-    last = page.locator(f"{film} .screen canvas").count() - 1
-    assert panel(page, film, last).shape == (side, side)
+    last = page.locator(f"{player} .screen canvas").count() - 1
+    assert panel(page, player, last).shape == (side, side)
     if tab == "Inpaint":  # the upper half was not hidden
-        assert np.array_equal(panel(page, film)[:16, :32], red[:16])
+        assert np.array_equal(panel(page, player)[:16, :32], red[:16])
     if tab == "Super-resolve":
         expect(page.locator(f"{pad} .size")).to_have_text("8 × 8 px")
         small = grey(page, f"{pad} .reduced")
-        assert np.abs(panel(page, film, 2)[:32, :32].reshape(8, 4, 8, 4).mean((1, 3)) - small).max() < 2
-    if tab == "Forward and back":
-        expect(page.locator(f"{film} .text")).to_contain_text("The classifier reads the original as")
+        assert (
+            np.abs(panel(page, player, 2)[:32, :32].reshape(8, 4, 8, 4).mean((1, 3)) - small).max()
+            < 2
+        )
+    if tab == "Noise and denoise":
+        expect(page.locator(f"{player} .text")).to_contain_text("for the original")
 
 
 @IN_COLOUR
@@ -197,7 +228,7 @@ def test_photos_are_generated_in_colour(open_page: OpenPage) -> None:
     page.get_by_role("option", name="Small photos").click()
     page.locator("#diffusion-class input").click()
     page.get_by_role("option", name="ship", exact=True).click()
-    page.get_by_label("number input for Pictures").fill("4")
+    page.get_by_label("number input for Images").fill("4")
     page.locator("#diffusion-go").click()
     wait_for_end(page)
     assert panel(page).shape == (65, 65) and panel(page).std() > 10

@@ -1,4 +1,5 @@
-"""The GAN tab as a visitor uses it: a grid, a walk, a digit that follows the pointer, a drawing that is judged."""
+"""The GAN tab as a visitor uses it: a grid, a walk, a digit that follows the pointer, a drawing
+that is judged."""
 
 import json
 import re
@@ -8,10 +9,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tasks import weights
+from tasks.core import weights
 from tests.browser.conftest import OpenPage, choose
 
-pytestmark = pytest.mark.skipif(not (weights.FOLDER / "gan.json").is_file(), reason="weights/gan.json is not there")
+pytestmark = pytest.mark.skipif(
+    not (weights.FOLDER / "gan.json").is_file(), reason="weights/gan.json is not there"
+)
 
 
 INK = (
@@ -26,7 +29,9 @@ def gan_tab(page: Page) -> Page:
 
 
 def generate(page: Page) -> None:
+    expect(page.locator("#gan-grid .said")).to_contain_text("Example")
     page.locator("#gan-go").click()
+    expect(page.locator("#gan-grid .said")).not_to_contain_text("Example")
     expect(page.locator("#gan-grid .digit")).to_have_count(50)
 
 
@@ -42,12 +47,12 @@ def test_pin_two_digits_and_walk(open_page: OpenPage, tmp_path: Path) -> None:
     digits.nth(3).click()
     digits.nth(8).focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#gan-film .title")).to_have_text(re.compile("49 of 49"))
-    expect(page.locator("#gan-film .text")).to_contain_text("100 % 8")
-    last = ink(page, "#gan-film canvas")
-    page.locator("#gan-film .scrub").fill("0")
-    expect(page.locator("#gan-film .title")).to_have_text(re.compile("^1 of 49"))
-    assert ink(page, "#gan-film canvas") != last
+    expect(page.locator("#gan-player .title")).to_have_text(re.compile("49 of 49"))
+    expect(page.locator("#gan-player .text")).to_contain_text("100 % 8")
+    last = ink(page, "#gan-player .screen canvas")
+    page.locator("#gan-player .scrub").fill("0")
+    expect(page.locator("#gan-player .title")).to_have_text(re.compile("^1 of 49"))
+    assert ink(page, "#gan-player .screen canvas") != last
     with page.expect_download() as saved:
         page.locator("#gan-grid .json").click()
     with page.expect_download() as grid:
@@ -64,7 +69,9 @@ def test_pin_two_digits_and_walk(open_page: OpenPage, tmp_path: Path) -> None:
     digits.nth(5).click()  # another A
     page.locator("#gan-grid input[type=file]").set_input_files(str(file))
     expect(page.locator("#gan-grid .said")).to_contain_text("loaded")
-    assert abs(ink(page, "#gan-grid canvas.a") - before) < 50  # the same digit again, but for rounding
+    assert (
+        abs(ink(page, "#gan-grid canvas.a") - before) < 50
+    )  # the same digit again, but for rounding
     assert page.problems == []  # type: ignore[attr-defined]
 
 
@@ -90,26 +97,24 @@ def test_the_digit_follows_the_pointer(open_page: OpenPage) -> None:
     page.locator("#gan-steer .plane").focus()
     for _ in range(12):
         page.keyboard.press("ArrowRight")
-    changed = (
-        f"(before) => {{ const canvas = document.querySelector('#gan-steer .digit-now'); return {INK} !== before; }}"
-    )
+    changed = f"(before) => {{ const canvas = document.querySelector('#gan-steer .digit-now'); return {INK} !== before; }}"
     page.wait_for_function(changed, arg=first)
     assert page.problems == []  # type: ignore[attr-defined]
 
 
-def test_a_drawing_is_judged(open_page: OpenPage) -> None:
+def test_a_drawing_is_scored(open_page: OpenPage) -> None:
     page = gan_tab(open_page())
-    page.get_by_role("tab", name="The discriminator").click()
-    box = page.locator("#gan-judge .ink").bounding_box()
+    page.get_by_role("tab", name="Discriminator", exact=True).click()
+    box = page.locator("#gan-discriminator .ink").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 150, box["y"] + 40)
     page.mouse.down()
     page.mouse.move(box["x"] + 130, box["y"] + 240, steps=8)
     page.mouse.up()
-    expect(page.locator("#gan-judge .score")).to_contain_text("% real")
-    expect(page.locator("#gan-judge .said")).to_contain_text("as a 1")
-    page.locator("#gan-judge .made").click()
-    expect(page.locator("#gan-judge .said")).to_contain_text("The GAN’s")
+    expect(page.locator("#gan-discriminator .score")).to_contain_text("% real")
+    expect(page.locator("#gan-discriminator .said")).to_contain_text("class 1")
+    page.locator("#gan-discriminator .made").click()
+    expect(page.locator("#gan-discriminator .said")).to_contain_text("The GAN’s")
 
 
 def test_narrow_page_does_not_overflow(open_page: OpenPage) -> None:

@@ -1,4 +1,5 @@
-"""Markup in whatever a visitor, a file or a model may name: the page shows it as text and runs none of it."""
+"""Markup in whatever a visitor, a file or a model may name: the page shows it as text and runs none
+of it."""
 
 import shutil
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ def assert_not_owned(page: Page) -> None:
 
 def pictures_tab(page: Page) -> Page:
     page.get_by_role("tab", name="Detection").click()
-    page.get_by_role("tab", name="Pictures").click()
+    page.get_by_role("tab", name="Images").click()
     return page
 
 
@@ -33,16 +34,18 @@ def test_names_of_files(open_page: OpenPage, tmp_path: Path) -> None:
     good, bad = tmp_path / f"{MARKUP}.png", tmp_path / f"{MARKUP}bad.png"
     shutil.copy(hostile.good_png(tmp_path), good)
     bad.write_text("no picture")
-    page.get_by_role("button", name="Several pictures at once").click()
+    page.get_by_role("button", name="Several images at once").click()
     page.locator("#detect-files input[type=file]").set_input_files([good, bad])
-    expect(page.locator("#detect-lines")).to_contain_text("not a picture")
+    expect(page.locator("#detect-lines")).to_contain_text("not an image")
     assert_not_owned(page)
 
 
-@pytest.mark.parametrize("name", ["SVG", "SVG called .png", "page called .jpg", "PNG and page", "GIF and script"])
+@pytest.mark.parametrize(
+    "name", ["SVG", "SVG called .png", "page called .jpg", "PNG and page", "GIF and script"]
+)
 def test_pictures_that_are_pages(open_page: OpenPage, name: str, tmp_path: Path) -> None:
     page = pictures_tab(open_page())
-    file = hostile_files.PICTURES[name](tmp_path)
+    file = hostile_files.IMAGES[name](tmp_path)
     page.locator("#detect-picture input[type=file]").set_input_files(file)
     page.wait_for_timeout(2000)
     assert_not_owned(page)
@@ -51,7 +54,6 @@ def test_pictures_that_are_pages(open_page: OpenPage, name: str, tmp_path: Path)
 
 def test_an_address_that_is_typed_and_a_prompt(open_page: OpenPage) -> None:
     page = open_page()
-    page.get_by_role("tab", name="Diffusion", exact=True).click()
     page.get_by_role("tab", name="Text to image").click()
     name = page.locator("#text-model input")
     name.fill(MARKUP)
@@ -59,13 +61,16 @@ def test_an_address_that_is_typed_and_a_prompt(open_page: OpenPage) -> None:
     page.locator("#text-prompt textarea").fill(MARKUP)
     for button in ("#text-look", "#text-go"):
         page.locator(button).click()
-        expect(page.locator(".toast-body, [data-testid=toast-body]").last).to_contain_text("onerror=window.owned")
+        expect(page.locator(".toast-body, [data-testid=toast-body]").last).to_contain_text(
+            "onerror=window.owned"
+        )
         assert_not_owned(page)
 
 
 @pytest.fixture(scope="module")
 def marked(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """The app with a YOLO of its owner's whose file and classes have such names, and which finds them everywhere."""
+    """The app with a YOLO of its owner's whose file and classes have such names, and which finds
+    them everywhere."""
     from ultralytics import YOLO
 
     folder = tmp_path_factory.mktemp("marked")
@@ -80,7 +85,9 @@ def marked(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         page.set_default_timeout(90_000)
         page.goto(app.url)
         page.get_by_role("tab", name="Detection").click()
-        expect(page.locator(".live .said")).to_have_text("Ready. Start the camera.", timeout=120_000)
+        expect(page.locator(".live .said")).to_have_text(
+            "Ready. Start the camera.", timeout=120_000
+        )
         yield page
         context.close()
 
@@ -88,14 +95,16 @@ def marked(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def test_classes_of_a_model(marked: Page, tmp_path: Path) -> None:
     expect(marked.locator(".live .classes")).to_contain_text(MARKUP)
     assert_not_owned(marked)
-    marked.get_by_role("tab", name="Pictures").click()
+    marked.get_by_role("tab", name="Images").click()
     marked.locator("#detect-picture input[type=file]").set_input_files(hostile.good_png(tmp_path))
     expect(marked.locator("#detect-said")).to_contain_text(f"{MARKUP}0")
     marked.get_by_role("button", name="All boxes as a table").click()
     assert_not_owned(marked)
     marked.get_by_role("tab", name="Side by side").click()
     marked.locator("#compare-picture input[type=file]").set_input_files(hostile.good_png(tmp_path))
-    expect(marked.locator("#compare-picture img")).to_be_visible()  # else "Compare" may come before the upload's end
+    expect(
+        marked.locator("#compare-picture img")
+    ).to_be_visible()  # else "Compare" may come before the upload's end
     marked.get_by_role("button", name="Compare", exact=True).click()
     expect(marked.locator("#compare-table")).to_contain_text(f"{MARKUP}0")
     assert_not_owned(marked)

@@ -1,4 +1,5 @@
-"""Past one process: two replicas behind deploy/nginx.conf, their visitors, a camera, and a replica that dies."""
+"""Past one process: two replicas behind deploy/nginx.conf, their visitors, a camera, and a replica
+that dies."""
 
 import os
 import re
@@ -22,7 +23,9 @@ VISITORS = 6
 
 class Replicas(NamedTuple):
     url: str
-    processes: dict[str, subprocess.Popen[bytes]]  # by their address, as the header X-Replica names it
+    processes: dict[
+        str, subprocess.Popen[bytes]
+    ]  # by their address, as the header X-Replica names it
 
 
 def find_nginx() -> str:
@@ -31,7 +34,10 @@ def find_nginx() -> str:
     may_install = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")
     if may_install and not shutil.which("nginx", path=path):
         environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        for command in ("apt-get update -q", "apt-get install -qy --no-install-recommends nginx-light"):
+        for command in (
+            "apt-get update -q",
+            "apt-get install -qy --no-install-recommends nginx-light",
+        ):
             subprocess.run(command.split(), env=environment, capture_output=True, check=False)
     found = shutil.which("nginx", path=path)
     if not found:
@@ -45,11 +51,14 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
     ports = [free_port() for _ in range(3)]
     ours = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
     for there, here in zip(("7861", "7862", "8080"), ports, strict=True):
-        ours, n = re.subn(rf"(?m)^(\s*(?:server 127\.0\.0\.1:|listen )){there}\b", rf"\g<1>{here}", ours)
+        ours, n = re.subn(
+            rf"(?m)^(\s*(?:server 127\.0\.0\.1:|listen )){there}\b", rf"\g<1>{here}", ours
+        )
         assert n == 1
     (folder / "image_lab.conf").write_text(ours)
     temporary = "".join(
-        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        f"{kind}_temp_path {folder}/{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     (folder / "nginx.conf").write_text(
         f"daemon off; pid {folder}/pid; error_log {folder}/errors; events {{}}\n"
@@ -57,9 +66,17 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
     )
     processes = {}
     for port in ports[:2]:
-        env = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / str(port))}
-        processes[f"127.0.0.1:{port}"] = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env)
-    front = subprocess.Popen([nginx, "-e", str(folder / "errors"), "-c", str(folder / "nginx.conf")])
+        env = {
+            **os.environ,
+            "GRADIO_SERVER_PORT": str(port),
+            "GRADIO_TEMP_DIR": str(folder / str(port)),
+        }
+        processes[f"127.0.0.1:{port}"] = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=ROOT, env=env
+        )
+    front = subprocess.Popen(
+        [nginx, "-e", str(folder / "errors"), "-c", str(folder / "nginx.conf")]
+    )
     try:
         for address in processes:
             wait_for(f"http://{address}/")
@@ -80,7 +97,9 @@ def visitor(browser: Browser, url: str) -> tuple[Page, list[str]]:
     return page, met
 
 
-def test_a_visitor_stays_with_one_replica_and_both_have_visitors(browser: Browser, replicas: Replicas) -> None:
+def test_a_visitor_stays_with_one_replica_and_both_have_visitors(
+    browser: Browser, replicas: Replicas
+) -> None:
     homes = set()
     for _ in range(VISITORS):
         page, met = visitor(browser, replicas.url)
@@ -103,14 +122,14 @@ def test_a_program_without_cookies_is_served(replicas: Replicas, tmp_path: Path)
     client.close()
 
 
-def test_a_camera_through_the_proxy_and_a_replica_that_dies(browser: Browser, replicas: Replicas) -> None:
+def test_a_camera_through_the_proxy_and_a_replica_that_dies(
+    browser: Browser, replicas: Replicas
+) -> None:
     page, met = visitor(browser, replicas.url)
     page.get_by_role("tab", name="Detection").click()
     expect(page.locator(".live .said")).to_contain_text("Ready", timeout=60_000)
     page.get_by_role("button", name="Start camera").click()
-    answered = (
-        "() => Math.max(0, ...[...document.querySelectorAll('#live-detection *')].map((e) => +e.dataset.answers || 0))"
-    )
+    answered = "() => Math.max(0, ...[...document.querySelectorAll('#live-detection *')].map((e) => +e.dataset.answers || 0))"
     page.wait_for_function(f"({answered})() > 20", timeout=60_000)
     home = met[-1]
     replicas.processes[home].terminate()

@@ -1,13 +1,15 @@
-"""The segmentation tab as a visitor uses it: classes under the pointer, toggles, cut skips, the camera."""
+"""The segmentation tab as a visitor uses it: classes under the pointer, toggles, cut skips, the
+camera."""
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tasks import weights
+from tasks.core import weights
 from tests.browser.conftest import OpenPage, choose
 
 SHIPPED = pytest.mark.skipif(
-    not (weights.FOLDER / "segmentation.json").is_file(), reason="weights/segmentation.json is not there"
+    not (weights.FOLDER / "segmentation.json").is_file(),
+    reason="weights/segmentation.json is not there",
 )
 
 
@@ -30,7 +32,10 @@ def test_the_class_under_the_pointer(open_page: OpenPage, width: int, theme: str
     view = page.locator("#segment-view")
     expect(view.locator(".legend li")).to_have_count(11)
     requests: list[str] = []
-    page.on("request", lambda request: requests.append(request.url) if "queue/join" in request.url else None)
+    page.on(
+        "request",
+        lambda request: requests.append(request.url) if "queue/join" in request.url else None,
+    )
     view.locator(".over").scroll_into_view_if_needed()
     box = view.locator(".over").bounding_box()
     assert box is not None
@@ -52,9 +57,7 @@ def test_toggles_opacity_and_before_after_change_what_is_drawn(open_page: OpenPa
     page = segmentation_tab(open_page())
     first_example(page)
     view = page.locator("#segment-view")
-    painted = (
-        "e => e.getContext('2d').getImageData(0, 0, e.width, e.height).data.filter((v, i) => i % 4 === 3 && v).length"
-    )
+    painted = "e => e.getContext('2d').getImageData(0, 0, e.width, e.height).data.filter((v, i) => i % 4 === 3 && v).length"
     over = view.locator(".over")
     assert over.evaluate(painted) == over.evaluate("e => e.width * e.height")
     view.get_by_role("button", name="none").click()

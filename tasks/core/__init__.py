@@ -1,0 +1,1 @@
+"""What every task needs and that knows no task: devices, scheduling, images, weights, downloads."""

@@ -1,0 +1,1 @@
+"""Data sets that may lie on this machine; nothing is downloaded."""

@@ -1,0 +1,1 @@
+"""Image files as cameras, scanners and other programs write them, as 8-bit pixels in sRGB."""

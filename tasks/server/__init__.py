@@ -1,0 +1,1 @@
+"""Hosting: environment, patches of gradio, request limits, compression, temporary files."""

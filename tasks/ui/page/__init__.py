@@ -1,0 +1,1 @@
+"""What surrounds the tabs: header, links to tabs, theme."""

@@ -1,0 +1,66 @@
+"""The bundled everyday detector: it loads as a YOLO, finds the people in the page's examples."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tasks import models
+from tasks.core import weights
+from tasks.core.images import to_rgb
+from tasks.detection import Detector, sample_scenes
+from tasks.detection.tab import examples
+from tasks.detection.tab.images import CONFIDENCE, IOU, SAMPLES
+from tasks.detection.tracker import TRACKING_FLOOR, Tracker
+from tasks.ui.image_input import sample_images
+from tasks.ui.recordings import FOLDER
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return Detector.load()
+
+
+def test_it_is_the_default_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IMAGE_LAB_YOLO", raising=False)
+    assert models.detector_choices()[0]["name"] == "everyday"
+
+
+def test_it_knows_cocos_classes(detector: Detector) -> None:
+    assert detector.class_names == tuple(weights.read_card("everyday").classes)
+    assert len(detector.class_names) == 80 and detector.class_names[0] == "person"
+    assert detector.default_size == 320
+
+
+@pytest.mark.parametrize("path", sample_images(SAMPLES), ids=lambda path: Path(path).stem)
+def test_examples_are_answered_rightly(detector: Detector, path: str) -> None:
+    """As the page opens: two people in each photo, each boxed once, and nothing else."""
+    found = detector.detect(path, CONFIDENCE, IOU)
+    assert [found.class_names[k] for k in found.class_id] == ["person"] * 2
+    (left, right) = found.xyxy[found.xyxy[:, 0].argsort()]
+    assert right[0] > left[0] + 0.5 * (left[2] - left[0])  # two places, not one twice
+
+
+def test_the_clip_is_answered_rightly(detector: Detector) -> None:
+    """Two people in every frame, each with one number from beginning to end."""
+    (file,) = sample_images((examples.STREET,)) or pytest.skip("no photo of a street")
+    people, tracker, tracks = examples.people_of(np.asarray(to_rgb(file))), Tracker(), set()
+    for frame in list(sample_scenes.moving_view(people, 60))[::6]:
+        raw = detector.detect_array(frame, TRACKING_FLOOR, IOU)
+        found = tracker.update(raw, CONFIDENCE)
+        assert [found.class_names[k] for k in found.class_id] == ["person"] * 2
+        assert found.track_id is not None
+        tracks |= set(found.track_id.tolist())
+    assert len(tracks) == 2
+
+
+def test_the_recorded_clip_has_two_people_throughout() -> None:
+    recorded = json.loads((FOLDER / "live-detection.json").read_text(encoding="utf-8"))
+    person = recorded["classes"].index("person")
+    assert all(answer["kind"] == [person, person] for answer in recorded["answers"])
+
+
+def test_nothing_is_found_in_nothing(detector: Detector) -> None:
+    grey = np.full((240, 320, 3), 128, np.uint8)
+    assert not (detector.detect(grey).confidence > 0.5).any()

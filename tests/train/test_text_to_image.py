@@ -1,0 +1,158 @@
+"""train.text_to_image: scenes that may not be trained on, the bank, the two networks, --smoke."""
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tasks.networks.latent_autoencoder import LatentAutoencoder
+from tasks.networks.word_unet import WordUNet
+from train.text_to_image import __main__ as command
+from train.text_to_image import autoencoder, data, training
+
+
+@pytest.fixture(scope="module")
+def drawings() -> data.Drawings:
+    return data.synthetic()
+
+
+def test_withheld_scenes_are_never_drawn(drawings: data.Drawings) -> None:
+    rng = np.random.default_rng(0)
+    scenes = [data.draw_scene(drawings, rng) for _ in range(3000)]
+    pairs = 0
+    for scene in scenes:
+        labels = [drawings.things[i].label for i in scene.things]
+        for label in labels:
+            if scene.background:
+                assert zlib.crc32(f"{label}|{scene.background}".encode()) % 10
+        if len(labels) == 2:
+            pairs += 1
+            assert zlib.crc32("|".join(labels).encode()) % 10
+    assert pairs > 100
+    assert {scene.layout for scene in scenes} >= {*data.RELATIONS, *data.MODIFIERS, *data.COUNTS}
+
+
+@pytest.mark.parametrize(
+    ("layout", "first"),
+    [("left of", "left"), ("right of", "right"), ("above", "top"), ("below", "bottom")],
+)
+def test_relation_puts_the_first_thing_there(
+    drawings: data.Drawings, layout: str, first: str
+) -> None:
+    scene = data.Scene((0, 19), layout=layout)  # green, then red
+    image = data.compose(drawings, scene, np.random.default_rng(0)).astype(int)
+    rows, columns = np.nonzero(image[..., 1] > image[..., 0] + 100)
+    assert len(rows) > 50
+    where = {
+        "left": columns.max() < 36,
+        "right": columns.min() > 28,
+        "top": rows.max() < 36,
+        "bottom": rows.min() > 28,
+    }
+    assert where[first]
+
+
+def test_background_has_the_colour_that_the_caption_says(drawings: data.Drawings) -> None:
+    rng = np.random.default_rng(0)
+    for colour, value in data.COLOURS.items():
+        scene = data.Scene((1,), background=colour)
+        corner = data.compose(drawings, scene, rng)[0, 0].astype(int)
+        assert np.abs(corner - value).max() <= 8
+        ids, shares, roles = data.words(drawings, scene, rng)
+        assert ids[:3, 0].tolist() == [
+            data.FIXED["noto"],
+            data.N_FIXED + 1,
+            data.FIXED[colour],
+        ]
+        assert shares.sum() == 3
+        assert [data.ROLES[r] for r in roles[:3]] == ["style", "thing", "background"]
+
+
+def test_autoencoder_starts_as_principal_components(drawings: data.Drawings) -> None:
+    torch.manual_seed(0)
+    network = LatentAutoencoder()
+    images = autoencoder.to_range(autoencoder.scenes(drawings, 64, 0))
+    network.from_patches(images)
+    with torch.inference_mode():
+        decoded = network.decode_raw(network.moments(images)[0])
+    patches = torch.nn.functional.pixel_unshuffle(images, 8).permute(0, 2, 3, 1).reshape(-1, 192)
+    centred = patches - patches.mean(0)
+    _, values, _ = torch.linalg.svd(centred, full_matrices=False)
+    best = values[16:].square().sum() / images.numel()  # Eckart and Young 1936
+    assert float((decoded - images).square().mean()) == pytest.approx(float(best), rel=0.05)
+
+
+def network_of(n: int) -> WordUNet:
+    torch.manual_seed(0)
+    network = WordUNet(data.N_FIXED + n, len(data.ROLES), widths=(16, 24), states=16, canvas=16)
+    for parameter in network.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    return network.eval()
+
+
+def test_map_of_a_word_that_is_off_is_empty(drawings: data.Drawings) -> None:
+    network = network_of(len(drawings.things))
+    ids, shares, roles = data.words(
+        drawings, data.Scene((3,), background="red"), np.random.default_rng(0)
+    )
+    words = (torch.tensor(ids)[None], torch.tensor(shares)[None], torch.tensor(roles)[None])
+    x, t = torch.randn(1, 4, 16, 16), torch.tensor([0.5])
+    with torch.inference_mode():
+        encoded = network.dictionary(*words)
+        v, maps = network.draw(x, t, *encoded)
+        weight = torch.tensor([[1.0, 0.0, 1.0, 1, 1, 1, 1, 1]])
+        without, maps_without = network.draw(x, t, encoded[0], encoded[1], encoded[2], weight)
+    assert v.shape == x.shape
+    assert maps.shape == (1, data.MAX_WORDS, 8, 8)
+    assert float(maps[0, 3:].max()) == 0.0
+    assert float(maps[0, 1].mean()) > 0.01
+    assert float(maps_without[0, 1].max()) < 0.01
+    assert not torch.allclose(v, without)
+
+
+def test_padding_changes_nothing(drawings: data.Drawings) -> None:
+    network = network_of(len(drawings.things))
+    ids, shares, roles = data.words(drawings, data.Scene((3,)), np.random.default_rng(0))
+    words = (torch.tensor(ids)[None], torch.tensor(shares)[None], torch.tensor(roles)[None])
+    x, t = torch.randn(1, 4, 16, 16), torch.tensor([0.5])
+    with torch.inference_mode():
+        long, _ = network(x, t, words)
+        short, _ = network(x, t, (words[0][:, :2], words[1][:, :2], words[2][:, :2]))
+    assert torch.allclose(long, short, atol=1e-5)
+
+
+def test_bank_is_a_function_of_the_step(drawings: data.Drawings) -> None:
+    network = LatentAutoencoder()
+    network.from_patches(autoencoder.to_range(autoencoder.scenes(drawings, 32, 0)))
+    one, other = (training.Bank(drawings, network, 16, 3, 0) for _ in range(2))
+    for step in range(9):
+        one.at_step(step)
+    other.at_step(8)  # as after a resume
+    everything = torch.arange(16)
+    for a, b in zip(one.samples(everything), other.samples(everything), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_flow_ends_at_noise_and_its_velocity_leads_there() -> None:
+    x0, eps = torch.randn(2, 5, 4, 16, 16)
+    t = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
+    x_t, v = training.noised(x0, t, eps)
+    assert torch.allclose(x_t[0], x0[0])
+    assert torch.allclose(x_t[-1], eps[-1])
+    assert torch.allclose(x_t - t[:, None, None, None] * v, x0, atol=1e-5)
+
+
+def test_smoke_and_resume(tmp_path: Path) -> None:
+    first = command.smoke(tmp_path, 0, resume=False)
+    assert np.isfinite(list(first.values())).all()
+    again = command.smoke(tmp_path, 0, resume=True)  # both have ended: nothing is trained again
+    assert again == pytest.approx(first)
+
+
+def test_unet_without_an_autoencoder_says_what_to_run(
+    tmp_path: Path, drawings: data.Drawings
+) -> None:
+    with pytest.raises(FileNotFoundError, match="--stage autoencoder"):
+        command.run_stage("unet", command.PLANS["smoke"], drawings, 0, tmp_path, False)

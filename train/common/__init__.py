@@ -1,0 +1,3 @@
+"""What several trainings share: checkpoints, averages, batch-norm folding, generator metrics,
+synthetic data.
+"""

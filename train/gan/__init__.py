@@ -1,0 +1,1 @@
+"""Training of the class-conditional DCGAN on MNIST: `python -m train.gan`."""

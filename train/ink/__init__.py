@@ -1,0 +1,1 @@
+"""Training of the network that finds handwritten ink: scenes, loop, export."""

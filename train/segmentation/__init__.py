@@ -1,0 +1,1 @@
+"""Training of the U-Nets that segment road scenes: `python -m train.segmentation`."""

@@ -1,0 +1,321 @@
+"""The drawings of emoji, and scenes composed of them.
+
+`--data DIR` holds `emoji/names.json` and `emoji/<style>/<hexcode>.webp`, 96 x 96 px with
+transparency. A scene is what an image shows, free of any language: which things, in which style, on
+which background, how they lie. `compose` draws it, `words` says it in concepts.
+"""
+
+import json
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+SIDE = 64  # px of an image
+STYLES = ("noto", "twemoji", "openmoji", "fluent", "fluent-flat", "fxemoji")
+STYLE_SHARES = (0.6, 0.08, 0.08, 0.12, 0.08, 0.04)
+GROUPS = (
+    "animals-nature",
+    "food-drink",
+    "travel-places",
+    "activities",
+    "objects",
+    "smileys-emotion",
+)
+LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "ru", "zh", "ja", "hi")
+COLOURS = {
+    "red": (220, 40, 40),
+    "orange": (250, 140, 30),
+    "yellow": (250, 220, 50),
+    "green": (50, 160, 70),
+    "blue": (40, 100, 220),
+    "purple": (130, 60, 180),
+    "pink": (250, 150, 200),
+    "brown": (125, 80, 45),
+    "black": (20, 20, 20),
+    "grey": (140, 140, 140),
+    "white": (255, 255, 255),
+}
+RELATIONS = ("left of", "right of", "above", "below")
+MODIFIERS = ("small", "large", "upside-down")
+COUNTS = ("two", "three")
+ROLES = ("thing", "first", "second", "thing's colour", "background", "style", "layout")
+"""What a word does in a caption; "first" and "second" are the things of a relation."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What a drawing shows."""
+
+    hexcode: str
+    emoji: str
+    labels: dict[str, str]  # language -> name
+    tags: dict[str, tuple[str, ...]]
+    styles: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        return self.labels["en"]
+
+
+@dataclass
+class Drawings:
+    """Things with their drawings: RGBA, 96 x 96 px."""
+
+    things: list[Thing]
+    pixels: dict[tuple[str, int], Image.Image]  # (style, index of the thing)
+    tagged: dict[str, list[int]] = field(default_factory=dict)  # English tag -> things
+
+    def __post_init__(self) -> None:
+        for i, thing in enumerate(self.things):
+            for tag in thing.tags.get("en", ()):
+                self.tagged.setdefault(tag, []).append(i)
+
+    def drawing(self, style: str, thing: int) -> Image.Image:
+        return self.pixels[style, thing]
+
+
+def load(folder: Path, groups: tuple[str, ...] | None = GROUPS) -> Drawings:
+    """The things of these groups that have a drawing in Noto's style.
+
+    Args:
+        groups: None: every thing with any drawing.
+    Raises:
+        FileNotFoundError: `folder` has no `names.json`.
+    """
+    names = json.loads((folder / "names.json").read_text("utf-8"))
+    things: list[Thing] = []
+    pixels = {}
+    for hexcode in sorted(names):
+        entry = names[hexcode]
+        if groups is not None and (entry["group"] not in groups or "noto" not in entry["styles"]):
+            continue
+        for style in entry["styles"]:
+            with Image.open(folder / style / f"{hexcode}.webp") as image:
+                pixels[style, len(things)] = image.convert("RGBA")
+        languages = [code for code in LANGUAGES if code in entry]
+        things.append(
+            Thing(
+                hexcode,
+                entry["emoji"],
+                {code: entry[code]["label"] for code in languages},
+                {code: tuple(entry[code].get("tags", ())) for code in languages},
+                tuple(entry["styles"]),
+            )
+        )
+    return Drawings(things, pixels)
+
+
+def synthetic(n: int = 20) -> Drawings:
+    """Discs and boxes in n colours, for tests."""
+    things, pixels = [], {}
+    for i in range(n):
+        image = Image.new("RGBA", (96, 96))
+        pen = ImageDraw.Draw(image)
+        shape = pen.ellipse if i % 2 else pen.rectangle
+        shape((10, 10, 85, 60 + i), fill=(12 * i, 255 - 12 * i, 40 * (i % 6), 255))
+        labels = {"en": f"shape {i}", "de": f"Form {i}"}
+        things.append(Thing(f"{i:04X}", chr(0x2460 + i), labels, {"en": ("shape",)}, STYLES[:2]))
+        for style in STYLES[:2]:
+            pixels[style, i] = image
+    return Drawings(things, pixels)
+
+
+def withheld_background(label: str, colour: str) -> bool:
+    """Whether this thing (English label) is never trained on this background."""
+    return zlib.crc32(f"{label}|{colour}".encode()) % 10 == 0
+
+
+def withheld_pair(first: str, second: str) -> bool:
+    """Whether "first left of second" (English labels) is never trained on."""
+    return zlib.crc32(f"{first}|{second}".encode()) % 10 == 0
+
+
+# -- scenes ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What an image shows.
+
+    Attributes:
+        things: one, or the first and the second of a relation.
+        style: one of STYLES.
+        says_style: whether the caption names it.
+        background: one of COLOURS, or None: white, and the caption is silent about it.
+        colour: of the thing, or None: its own.
+        layout: one of RELATIONS, MODIFIERS or COUNTS, or None.
+        tag: an English tag that stands for the thing's name.
+        empty: whether the caption is empty, for classifier-free guidance.
+    """
+
+    things: tuple[int, ...]
+    style: str = "noto"
+    says_style: bool = True
+    background: str | None = None
+    colour: str | None = None
+    layout: str | None = None
+    tag: str | None = None
+    empty: bool = False
+
+
+EMPTY_SHARE = 0.1  # of the captions
+SAYS_STYLE = 0.8
+BACKGROUND_SHARE = 0.4
+TAG_SHARE = 0.04
+LAYOUT_SHARES = {"single": 0.70, "modifier": 0.06, "count": 0.06, "colour": 0.04, "pair": 0.14}
+
+
+def draw_scene(drawings: Drawings, rng: np.random.Generator) -> Scene:
+    """A random scene that may be trained on."""
+    kind = str(rng.choice(list(LAYOUT_SHARES), p=list(LAYOUT_SHARES.values())))
+    while True:
+        things = tuple(
+            int(i) for i in rng.integers(len(drawings.things), size=1 + (kind == "pair"))
+        )
+        styles = [s for s in STYLES if all((s, i) in drawings.pixels for i in things)]
+        shares = np.array([STYLE_SHARES[STYLES.index(s)] for s in styles])
+        style = str(rng.choice(styles, p=shares / shares.sum()))
+        layout, colour, tag = None, None, None
+        if kind == "pair":
+            layout = str(rng.choice(RELATIONS))
+        elif kind in ("modifier", "count"):
+            layout = str(rng.choice(MODIFIERS if kind == "modifier" else COUNTS))
+        elif kind == "colour":
+            colour = str(rng.choice(list(COLOURS)))
+        background = str(rng.choice(list(COLOURS))) if rng.random() < BACKGROUND_SHARE else None
+        tags = drawings.things[things[0]].tags.get("en", ())
+        if kind == "single" and tags and rng.random() < TAG_SHARE:
+            tag = str(rng.choice(tags))
+        says, empty = bool(rng.random() < SAYS_STYLE), bool(rng.random() < EMPTY_SHARE)
+        scene = Scene(things, style, says, background, colour, layout, tag, empty)
+        if may_be_trained(drawings, scene):
+            return scene
+
+
+def may_be_trained(drawings: Drawings, scene: Scene) -> bool:
+    labels = [drawings.things[i].label for i in scene.things]
+    if scene.background and any(withheld_background(name, scene.background) for name in labels):
+        return False
+    if len(labels) == 2:  # a second phrase may say the same, so both orders are withheld
+        return not (withheld_pair(*labels) or withheld_pair(*labels[::-1]))
+    return True
+
+
+def places(layout: str | None, rng: np.random.Generator) -> list[tuple[int, int, int]]:
+    """Where the things lie: (x, y, side) in px of each, with a little chance."""
+
+    def at(cx: float, cy: float, side: float) -> tuple[int, int, int]:
+        size = round(side * rng.uniform(0.94, 1.06))
+        dx, dy = rng.integers(-1, 2, size=2)
+        return round(cx - size / 2) + int(dx), round(cy - size / 2) + int(dy), size
+
+    if layout in RELATIONS:
+        near, far = (17, 32), (47, 32)
+        if layout in ("above", "below"):
+            near, far = near[::-1], far[::-1]
+        if layout in ("right of", "below"):
+            near, far = far, near
+        return [at(*near, 29), at(*far, 29)]
+    if layout == "two":
+        return [at(17, 32, 29), at(47, 32, 29)]
+    if layout == "three":
+        return [at(32, 17, 27), at(17, 47, 27), at(47, 47, 27)]
+    return [at(32, 32, {"small": 28, "large": 78}.get(layout or "", 55))]
+
+
+def compose(drawings: Drawings, scene: Scene, rng: np.random.Generator) -> np.ndarray:
+    """The scene's image, uint8 (64, 64, 3)."""
+    paper = np.array(COLOURS[scene.background or "white"])
+    if scene.background not in (None, "white"):
+        paper = (paper + rng.integers(-8, 9, size=3)).clip(0, 255)
+    image = Image.new("RGBA", (SIDE, SIDE), (*(int(v) for v in paper), 255))
+    spots = places(scene.layout, rng)
+    things = scene.things if len(scene.things) == len(spots) else scene.things * len(spots)
+    for thing, (x, y, side) in zip(things, spots, strict=True):
+        drawing = drawings.drawing(scene.style, thing)
+        if scene.colour:
+            drawing = tinted(drawing, scene.colour)
+        if scene.layout == "upside-down":
+            drawing = drawing.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+        # premultiplied, so that the colour of transparent pixels does not bleed
+        small = drawing.convert("RGBa").resize((side, side), Image.Resampling.BOX).convert("RGBA")
+        layer = Image.new("RGBA", (SIDE, SIDE))
+        layer.paste(small, (x, y))
+        image.alpha_composite(layer)
+    return np.asarray(image.convert("RGB"))
+
+
+def tinted(drawing: Image.Image, colour: str) -> Image.Image:
+    """The drawing in shades of one colour: its lightness kept."""
+    pixels = np.asarray(drawing).astype(np.float32)
+    light = (pixels[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32) / 255)[..., None]
+    target = np.array(COLOURS[colour], np.float32)
+    dark, bright = target * light * 2, target + (255 - target) * (2 * light - 1)
+    shade = np.where(light < 0.5, dark, 0.6 * bright + 0.4 * target)
+    out = np.concatenate([shade, pixels[..., 3:]], 2).clip(0, 255).astype(np.uint8)
+    return Image.fromarray(out, "RGBA")
+
+
+# -- scenes as concepts ----------------------------------------------------------------------------
+
+MAX_WORDS = 8  # of a scene
+MIXED = 4  # things that a tag may stand for, at most
+FIXED = {name: i for i, name in enumerate(["", *STYLES, *COLOURS, *RELATIONS, *MODIFIERS, *COUNTS])}
+"""What a word can mean besides a thing, by its place in the dictionary; the things follow."""
+N_FIXED = len(FIXED)
+
+
+def words(
+    drawings: Drawings, scene: Scene, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The scene's meaningful words in the order of the English caption.
+
+    Returns:
+        concepts int64 (MAX_WORDS, MIXED), their weights float32 (MAX_WORDS, MIXED), which sum to 1
+        for a word and to 0 behind the last, roles int64 (MAX_WORDS,).
+    """
+    ids = np.zeros((MAX_WORDS, MIXED), np.int64)
+    weights = np.zeros((MAX_WORDS, MIXED), np.float32)
+    roles = np.zeros(MAX_WORDS, np.int64)
+    said: list[tuple[list[int], str]] = []
+    if not scene.empty:
+        said = _said(drawings, scene, rng)
+    for k, (meant, role) in enumerate(said):
+        ids[k, : len(meant)] = meant
+        weights[k, : len(meant)] = 1 / len(meant)
+        roles[k] = ROLES.index(role)
+    if not said:
+        weights[0, 0] = 1.0  # the empty concept
+    return ids, weights, roles
+
+
+def _said(
+    drawings: Drawings, scene: Scene, rng: np.random.Generator
+) -> list[tuple[list[int], str]]:
+    said: list[tuple[list[int], str]] = []
+    if scene.says_style:
+        said.append(([FIXED[scene.style]], "style"))
+    if scene.layout in MODIFIERS or scene.layout in COUNTS:
+        said.append(([FIXED[scene.layout]], "layout"))
+    if scene.colour:
+        said.append(([FIXED[scene.colour]], "thing's colour"))
+    if scene.tag:
+        others = [i for i in drawings.tagged[scene.tag] if i != scene.things[0]]
+        rng.shuffle(others)
+        mixed = [scene.things[0], *others[: MIXED - 1]]
+        said.append(([N_FIXED + i for i in mixed], "thing"))
+    elif len(scene.things) == 2:
+        assert scene.layout
+        said += [
+            ([N_FIXED + scene.things[0]], "first"),
+            ([FIXED[scene.layout]], "layout"),
+            ([N_FIXED + scene.things[1]], "second"),
+        ]
+    else:
+        said.append(([N_FIXED + scene.things[0]], "thing"))
+    if scene.background:
+        said.append(([FIXED[scene.background]], "background"))
+    return said
