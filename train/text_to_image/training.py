@@ -147,7 +147,7 @@ def train(
     """Train the U-Net and its dictionary; the autoencoder stays as it is.
 
     Args:
-        minutes: leave after so many, with a checkpoint; the schedule stays that of `plan.steps`.
+        minutes: train for so long instead of `plan.steps`, the learning rate's schedule included.
     """
     torch.manual_seed(seed)
     n_concepts = data.N_FIXED + len(drawings.things)
@@ -164,6 +164,7 @@ def train(
         bf16=False,
         channels_last=True,
         seed=seed,
+        minutes=minutes,
     )
     bank = Bank(drawings, autoencoder, plan.bank, plan.refreshed, seed)
     evaluate = validation_of(Bank(drawings, autoencoder, plan.held_out, 0, seed + 1))
@@ -174,11 +175,7 @@ def train(
         return bank.samples(torch.randint(bank.size, (n,), generator=at.generator))
 
     trainer = Trainer(network, batch_at, loss, recipe, run, resume=resume)
-    began = trainer.minutes
     for _ in trainer.steps(stop_after):
         if trainer.is_due(every=min(500, max(1, recipe.steps // 4))):
             trainer.record(evaluate)
-        if minutes is not None and trainer.minutes - began > minutes:
-            trainer.save()
-            break
     return trainer.result()
