@@ -147,10 +147,10 @@ class Dictionary(nn.Module):
         to_canvas = basis[:n] * (spread / gain)[:, None]  # (n, 16 * 64)
         self.direct.weight[: flat.shape[1], :n] = to_canvas.T
 
-    def forward(self, ids: Tensor, shares: Tensor, roles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        # (B, T, K) int64, (B, T, K), (B, T) int64; shares sum to 0 where there is no word
-        meaning = (self.concept(ids) * shares[..., None]).sum(2)  # (B, T, states)
-        absent = shares.sum(2) <= 0
+    def forward(self, ids: Tensor, roles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # int64 (B, T) each; ids are negative where there is no word
+        meaning = self.concept(ids.clamp_min(0))  # (B, T, states)
+        absent = ids < 0
         states = self.reading(meaning + self.role(roles), src_key_padding_mask=absent)
         hidden = F.gelu(self.first(meaning) * self.gate(states))
         canvas = self.second(hidden) / 4 + self.direct(meaning)
@@ -178,7 +178,7 @@ class WordUNet(nn.Module):
         n_concepts: int,
         n_roles: int,
         channels: int = 4,
-        widths: Sequence[int] = (128, 192),
+        widths: Sequence[int] = (128, 160),
         states: int = 256,
         canvas: int = 32,
     ):
@@ -207,10 +207,8 @@ class WordUNet(nn.Module):
         nn.init.zeros_(self.last.weight)
         self.wide = wide
 
-    def forward(
-        self, x: Tensor, t: Tensor, words: tuple[Tensor, Tensor, Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """x_t, t and the caption's words (ids, shares, roles) -> v and the words' maps.
+    def forward(self, x: Tensor, t: Tensor, words: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """x_t, t and the caption's words (ids, roles) -> v and the words' maps.
 
         Returns:
             v (B, C, 16, 16), maps (B, T, 8, 8): share of each word's attention at each position.

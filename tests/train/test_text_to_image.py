@@ -60,13 +60,13 @@ def test_background_has_the_colour_that_the_caption_says(drawings: data.Drawings
         scene = data.Scene((1,), background=colour)
         corner = data.compose(drawings, scene, rng)[0, 0].astype(int)
         assert np.abs(corner - value).max() <= 8
-        ids, shares, roles = data.words(drawings, scene, rng)
-        assert ids[:3, 0].tolist() == [
+        ids, roles = data.words(scene)
+        assert ids[:4].tolist() == [
             data.FIXED["noto"],
             data.N_FIXED + 1,
             data.FIXED[colour],
+            data.NO_WORD,
         ]
-        assert shares.sum() == 3
         assert [data.ROLES[r] for r in roles[:3]] == ["style", "thing", "background"]
 
 
@@ -94,10 +94,8 @@ def network_of(n: int) -> WordUNet:
 
 def test_map_of_a_word_that_is_off_is_empty(drawings: data.Drawings) -> None:
     network = network_of(len(drawings.things))
-    ids, shares, roles = data.words(
-        drawings, data.Scene((3,), background="red"), np.random.default_rng(0)
-    )
-    words = (torch.tensor(ids)[None], torch.tensor(shares)[None], torch.tensor(roles)[None])
+    ids, roles = data.words(data.Scene((3,), background="red"))
+    words = (torch.tensor(ids)[None], torch.tensor(roles)[None])
     x, t = torch.randn(1, 4, 16, 16), torch.tensor([0.5])
     with torch.inference_mode():
         encoded = network.dictionary(*words)
@@ -114,12 +112,12 @@ def test_map_of_a_word_that_is_off_is_empty(drawings: data.Drawings) -> None:
 
 def test_padding_changes_nothing(drawings: data.Drawings) -> None:
     network = network_of(len(drawings.things))
-    ids, shares, roles = data.words(drawings, data.Scene((3,)), np.random.default_rng(0))
-    words = (torch.tensor(ids)[None], torch.tensor(shares)[None], torch.tensor(roles)[None])
+    ids, roles = data.words(data.Scene((3,)))
+    words = (torch.tensor(ids)[None], torch.tensor(roles)[None])
     x, t = torch.randn(1, 4, 16, 16), torch.tensor([0.5])
     with torch.inference_mode():
         long, _ = network(x, t, words)
-        short, _ = network(x, t, (words[0][:, :2], words[1][:, :2], words[2][:, :2]))
+        short, _ = network(x, t, (words[0][:, :2], words[1][:, :2]))
     assert torch.allclose(long, short, atol=1e-5)
 
 

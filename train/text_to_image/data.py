@@ -7,14 +7,28 @@ which background, how they lie. `compose` draws it, `words` says it in concepts.
 
 import json
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from tasks.text_to_image.concepts import (
+    COLOURS,
+    COUNTS,
+    EMPTY,
+    FIXED,
+    LANGUAGES,
+    MAX_WORDS,
+    MODIFIERS,
+    N_FIXED,
+    NO_WORD,
+    RELATIONS,
+    ROLES,
+    STYLES,
+)
+
 SIDE = 64  # px of an image
-STYLES = ("noto", "twemoji", "openmoji", "fluent", "fluent-flat", "fxemoji")
 STYLE_SHARES = (0.6, 0.08, 0.08, 0.12, 0.08, 0.04)
 GROUPS = (
     "animals-nature",
@@ -24,25 +38,6 @@ GROUPS = (
     "objects",
     "smileys-emotion",
 )
-LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "ru", "zh", "ja", "hi")
-COLOURS = {
-    "red": (220, 40, 40),
-    "orange": (250, 140, 30),
-    "yellow": (250, 220, 50),
-    "green": (50, 160, 70),
-    "blue": (40, 100, 220),
-    "purple": (130, 60, 180),
-    "pink": (250, 150, 200),
-    "brown": (125, 80, 45),
-    "black": (20, 20, 20),
-    "grey": (140, 140, 140),
-    "white": (255, 255, 255),
-}
-RELATIONS = ("left of", "right of", "above", "below")
-MODIFIERS = ("small", "large", "upside-down")
-COUNTS = ("two", "three")
-ROLES = ("thing", "first", "second", "thing's colour", "background", "style", "layout")
-"""What a word does in a caption; "first" and "second" are the things of a relation."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +61,6 @@ class Drawings:
 
     things: list[Thing]
     pixels: dict[tuple[str, int], Image.Image]  # (style, index of the thing)
-    tagged: dict[str, list[int]] = field(default_factory=dict)  # English tag -> things
-
-    def __post_init__(self) -> None:
-        for i, thing in enumerate(self.things):
-            for tag in thing.tags.get("en", ()):
-                self.tagged.setdefault(tag, []).append(i)
 
     def drawing(self, style: str, thing: int) -> Image.Image:
         return self.pixels[style, thing]
@@ -147,7 +136,6 @@ class Scene:
         background: one of COLOURS, or None: white, and the caption is silent about it.
         colour: of the thing, or None: its own.
         layout: one of RELATIONS, MODIFIERS or COUNTS, or None.
-        tag: an English tag that stands for the thing's name.
         empty: whether the caption is empty, for classifier-free guidance.
     """
 
@@ -157,14 +145,12 @@ class Scene:
     background: str | None = None
     colour: str | None = None
     layout: str | None = None
-    tag: str | None = None
     empty: bool = False
 
 
 EMPTY_SHARE = 0.1  # of the captions
 SAYS_STYLE = 0.8
 BACKGROUND_SHARE = 0.4
-TAG_SHARE = 0.04
 LAYOUT_SHARES = {"single": 0.70, "modifier": 0.06, "count": 0.06, "colour": 0.04, "pair": 0.14}
 
 
@@ -178,7 +164,7 @@ def draw_scene(drawings: Drawings, rng: np.random.Generator) -> Scene:
         styles = [s for s in STYLES if all((s, i) in drawings.pixels for i in things)]
         shares = np.array([STYLE_SHARES[STYLES.index(s)] for s in styles])
         style = str(rng.choice(styles, p=shares / shares.sum()))
-        layout, colour, tag = None, None, None
+        layout, colour = None, None
         if kind == "pair":
             layout = str(rng.choice(RELATIONS))
         elif kind in ("modifier", "count"):
@@ -186,11 +172,8 @@ def draw_scene(drawings: Drawings, rng: np.random.Generator) -> Scene:
         elif kind == "colour":
             colour = str(rng.choice(list(COLOURS)))
         background = str(rng.choice(list(COLOURS))) if rng.random() < BACKGROUND_SHARE else None
-        tags = drawings.things[things[0]].tags.get("en", ())
-        if kind == "single" and tags and rng.random() < TAG_SHARE:
-            tag = str(rng.choice(tags))
         says, empty = bool(rng.random() < SAYS_STYLE), bool(rng.random() < EMPTY_SHARE)
-        scene = Scene(things, style, says, background, colour, layout, tag, empty)
+        scene = Scene(things, style, says, background, colour, layout, empty)
         if may_be_trained(drawings, scene):
             return scene
 
@@ -261,61 +244,39 @@ def tinted(drawing: Image.Image, colour: str) -> Image.Image:
 
 # -- scenes as concepts ----------------------------------------------------------------------------
 
-MAX_WORDS = 8  # of a scene
-MIXED = 4  # things that a tag may stand for, at most
-FIXED = {name: i for i, name in enumerate(["", *STYLES, *COLOURS, *RELATIONS, *MODIFIERS, *COUNTS])}
-"""What a word can mean besides a thing, by its place in the dictionary; the things follow."""
-N_FIXED = len(FIXED)
 
-
-def words(
-    drawings: Drawings, scene: Scene, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def words(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     """The scene's meaningful words in the order of the English caption.
 
     Returns:
-        concepts int64 (MAX_WORDS, MIXED), their weights float32 (MAX_WORDS, MIXED), which sum to 1
-        for a word and to 0 behind the last, roles int64 (MAX_WORDS,).
+        concepts int64 (MAX_WORDS,), NO_WORD behind the last, and roles int64 (MAX_WORDS,).
     """
-    ids = np.zeros((MAX_WORDS, MIXED), np.int64)
-    weights = np.zeros((MAX_WORDS, MIXED), np.float32)
+    ids = np.full(MAX_WORDS, NO_WORD, np.int64)
     roles = np.zeros(MAX_WORDS, np.int64)
-    said: list[tuple[list[int], str]] = []
-    if not scene.empty:
-        said = _said(drawings, scene, rng)
-    for k, (meant, role) in enumerate(said):
-        ids[k, : len(meant)] = meant
-        weights[k, : len(meant)] = 1 / len(meant)
-        roles[k] = ROLES.index(role)
-    if not said:
-        weights[0, 0] = 1.0  # the empty concept
-    return ids, weights, roles
+    for k, (meant, role) in enumerate([] if scene.empty else _said(scene)):
+        ids[k], roles[k] = meant, ROLES.index(role)
+    if scene.empty:
+        ids[0] = FIXED[EMPTY]
+    return ids, roles
 
 
-def _said(
-    drawings: Drawings, scene: Scene, rng: np.random.Generator
-) -> list[tuple[list[int], str]]:
-    said: list[tuple[list[int], str]] = []
+def _said(scene: Scene) -> list[tuple[int, str]]:
+    said: list[tuple[int, str]] = []
     if scene.says_style:
-        said.append(([FIXED[scene.style]], "style"))
+        said.append((FIXED[scene.style], "style"))
     if scene.layout in MODIFIERS or scene.layout in COUNTS:
-        said.append(([FIXED[scene.layout]], "layout"))
+        said.append((FIXED[scene.layout], "layout"))
     if scene.colour:
-        said.append(([FIXED[scene.colour]], "thing's colour"))
-    if scene.tag:
-        others = [i for i in drawings.tagged[scene.tag] if i != scene.things[0]]
-        rng.shuffle(others)
-        mixed = [scene.things[0], *others[: MIXED - 1]]
-        said.append(([N_FIXED + i for i in mixed], "thing"))
-    elif len(scene.things) == 2:
+        said.append((FIXED[scene.colour], "thing's colour"))
+    if len(scene.things) == 2:
         assert scene.layout
         said += [
-            ([N_FIXED + scene.things[0]], "first"),
-            ([FIXED[scene.layout]], "layout"),
-            ([N_FIXED + scene.things[1]], "second"),
+            (N_FIXED + scene.things[0], "first"),
+            (FIXED[scene.layout], "layout"),
+            (N_FIXED + scene.things[1], "second"),
         ]
     else:
-        said.append(([N_FIXED + scene.things[0]], "thing"))
+        said.append((N_FIXED + scene.things[0], "thing"))
     if scene.background:
-        said.append(([FIXED[scene.background]], "background"))
+        said.append((FIXED[scene.background], "background"))
     return said

@@ -13,12 +13,12 @@ class Plan:
     autoencoder_batch: int = 16
     autoencoder_lr: float = 2e-3
     unet: dict[str, Any] = field(default_factory=dict)
-    steps: int = 60_000
-    batch: int = 32
+    steps: int = 30_000
+    batch: int = 64
     lr: float = 1.5e-3
     ema: float = 0.998
     bank: int = 8192  # composed samples kept as latents
-    refreshed: int = 8  # of them replaced at each step
+    refreshed: int = 16  # of them replaced at each step
     held_out: int = 256  # samples for the validation loss
 
 

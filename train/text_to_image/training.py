@@ -18,7 +18,7 @@ from train.text_to_image import data
 from train.text_to_image.autoencoder import to_range
 from train.text_to_image.plans import Plan
 
-Sample = tuple[Tensor, Tensor, Tensor, Tensor]  # latents, ids, shares, roles
+Sample = tuple[Tensor, Tensor, Tensor]  # latents, ids, roles
 
 
 class Bank:
@@ -39,8 +39,7 @@ class Bank:
         self.drawings, self.autoencoder, self.seed = drawings, autoencoder.eval(), seed
         self.size, self.refreshed = size, refreshed
         self.latents = torch.zeros(size, autoencoder.channels, 16, 16)
-        self.ids = torch.zeros(size, data.MAX_WORDS, data.MIXED, dtype=torch.int64)
-        self.shares = torch.zeros(size, data.MAX_WORDS, data.MIXED)
+        self.ids = torch.full((size, data.MAX_WORDS), data.NO_WORD)
         self.roles = torch.zeros(size, data.MAX_WORDS, dtype=torch.int64)
         self.upto = 0  # scenes drawn so far
 
@@ -59,9 +58,8 @@ class Bank:
             scene = data.draw_scene(self.drawings, rng)
             images.append(data.compose(self.drawings, scene, rng))
             place = number % self.size
-            ids, shares, roles = data.words(self.drawings, scene, rng)
+            ids, roles = data.words(scene)
             self.ids[place] = torch.from_numpy(ids)
-            self.shares[place] = torch.from_numpy(shares)
             self.roles[place] = torch.from_numpy(roles)
         x = to_range(torch.from_numpy(np.stack(images)))
         places = torch.tensor([number % self.size for number in numbers])
@@ -69,14 +67,8 @@ class Bank:
 
     def samples(self, index: Tensor) -> Sample:
         """A batch, its words cut to the longest caption."""
-        shares = self.shares[index]
-        longest = int((shares.sum(2) > 0).sum(1).max())
-        return (
-            self.latents[index],
-            self.ids[index, :longest],
-            shares[:, :longest],
-            self.roles[index, :longest],
-        )
+        longest = int((self.ids[index] != data.NO_WORD).sum(1).max())
+        return self.latents[index], self.ids[index, :longest], self.roles[index, :longest]
 
 
 def logit_normal(n: int, generator: torch.Generator | None = None) -> Tensor:
@@ -161,7 +153,6 @@ def train(
         weight_decay=0.01,
         ema=plan.ema,
         clip=1.0,
-        bf16=False,
         channels_last=True,
         seed=seed,
         minutes=minutes,
