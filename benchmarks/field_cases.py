@@ -279,7 +279,7 @@ def wrong_folders(ask: Ask, folder: Path) -> Outcomes:
     import json
     import shutil
 
-    from tasks.text_to_image.pipeline import TextToImage
+    from tasks.text_to_image.pipeline import HubPipeline
     from tests.text_to_image.tiny_pipeline import tiny
 
     def rewrite(file: Path, old: str, new: str) -> None:
@@ -327,7 +327,7 @@ def wrong_folders(ask: Ask, folder: Path) -> Outcomes:
             shutil.copytree(good, bad)
             spoil(bad)
             try:
-                TextToImage.load(str(bad))
+                HubPipeline.load(str(bad))
                 text = ""
             except WeightsError as error:
                 text = str(error).replace(str(bad), "...")

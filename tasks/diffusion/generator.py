@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from tasks.core import device, weights
 from tasks.core.device import stopwatch
 from tasks.core.images import ImageError, to_uint8
+from tasks.core.noise import seeded_noise
 from tasks.core.zero_gpu import on_gpu
 from tasks.diffusion import engine, restore
-from tasks.diffusion.process import DiffusionStep, T, alpha_bars, seeded_noise, to_numpy
+from tasks.diffusion.process import DiffusionStep, T, alpha_bars, to_numpy
 from tasks.networks.diffusion_unet import DiffusionUNet
 
 SAMPLERS = {"ddpm": "DDPM", "ddim": "DDIM", "dpm++": "DPM-Solver++", "unipc": "UniPC"}

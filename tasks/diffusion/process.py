@@ -1,4 +1,4 @@
-"""The diffusion process: its schedule, one step as it is shown, seeded noise, and conversions.
+"""The diffusion process: its schedule, one step as it is shown, and conversions.
 
 Ho et al. 2020 (DDPM, arXiv 2006.11239). The paper's symbols: `x0` the image in [-1, 1],
 `x_t` = sqrt(alpha_bar_t) x0 + sqrt(1 - alpha_bar_t) eps.
@@ -51,11 +51,6 @@ class DiffusionStep:
     x_t: np.ndarray
     x0: np.ndarray
     seconds: float
-
-
-def seeded_noise(n: int, seed: int) -> list[torch.Generator]:
-    """One generator for each image, so that image k does not depend on n."""
-    return [torch.Generator().manual_seed(seed * 1_000_003 + k) for k in range(n)]
 
 
 def to_numpy(x: Tensor) -> np.ndarray:

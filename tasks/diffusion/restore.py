@@ -18,7 +18,8 @@ from tasks.core import device
 from tasks.core.device import stopwatch
 from tasks.core.images import ImageError
 from tasks.core.zero_gpu import on_gpu
-from tasks.diffusion.process import DiffusionModel, DiffusionStep, T, seeded_noise, to_numpy
+from tasks.core.noise import seeded_noise
+from tasks.diffusion.process import DiffusionModel, DiffusionStep, T, to_numpy
 
 PROJECTIONS = 20
 """Rounds of projecting onto the given means and clipping to [-1, 1]."""

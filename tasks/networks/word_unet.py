@@ -10,10 +10,13 @@ an attention over the words decides which canvases count. That attention is the 
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from tasks.networks.latent_autoencoder import LatentAutoencoder
 
 GRID = 8  # positions a side, of the latent behind pixel_unshuffle
 
@@ -166,7 +169,6 @@ def time_embedding(t: Tensor, width: int) -> Tensor:
 
 class WordUNet(nn.Module):
     """Args:
-    n_concepts, n_roles: of the dictionary.
     channels: of the latent.
     widths: channels at 8 x 8 and at 4 x 4 positions.
     states: length of a word's vector.
@@ -175,8 +177,6 @@ class WordUNet(nn.Module):
 
     def __init__(
         self,
-        n_concepts: int,
-        n_roles: int,
         channels: int = 4,
         widths: Sequence[int] = (128, 160),
         states: int = 256,
@@ -185,7 +185,6 @@ class WordUNet(nn.Module):
         super().__init__()
         wide, deep = widths
         self.folded, condition = 4 * channels, 2 * wide
-        self.dictionary = Dictionary(n_concepts, n_roles, states, canvas)
         self.time = nn.Sequential(nn.Linear(wide, condition), nn.SiLU())
         self.caption = nn.Linear(states, condition)
         self.first = nn.Conv2d(self.folded, wide, 3, padding=1)
@@ -205,18 +204,9 @@ class WordUNet(nn.Module):
         self.norm = nn.GroupNorm(8, wide)
         self.last = nn.Conv2d(wide, self.folded, 3, padding=1)
         nn.init.zeros_(self.last.weight)
-        self.wide = wide
+        self.wide, self.states, self.canvas = wide, states, canvas
 
-    def forward(self, x: Tensor, t: Tensor, words: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """x_t, t and the caption's words (ids, roles) -> v and the words' maps.
-
-        Returns:
-            v (B, C, 16, 16), maps (B, T, 8, 8): share of each word's attention at each position.
-        """
-        states, canvas, absent = self.dictionary(*words)
-        return self.draw(x, t, states, canvas, absent)
-
-    def draw(
+    def forward(
         self,
         x: Tensor,
         t: Tensor,
@@ -225,10 +215,12 @@ class WordUNet(nn.Module):
         absent: Tensor,
         weight: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """As `forward`, with what the dictionary gave for the caption.
+        """x_t, t and what the dictionary gave for the caption -> v and the words' maps.
 
         Args:
             weight: (B, T), factor of each word's attention; None: 1.
+        Returns:
+            v (B, C, 16, 16), maps (B, T, 8, 8): share of each word's attention at each position.
         """
         # (B, C, 16, 16), (B,), (B, T, states), (B, T, canvas, 64), (B, T)
         weight = torch.ones_like(absent, dtype=x.dtype) if weight is None else weight
@@ -251,3 +243,38 @@ class WordUNet(nn.Module):
         up = self.up2(torch.cat([up, a], 1), c)
         v = F.pixel_shuffle(self.last(F.silu(self.norm(up))), 2)  # (B, C, 16, 16)
         return v, ((maps1 + maps2) / 2).unflatten(2, (GRID, GRID))
+
+
+class TextModel(nn.Module):
+    """What is trained together: the dictionary and the U-Net that draws by it.
+
+    Args:
+        n_concepts, n_roles: of the dictionary.
+        unet: as WordUNet.
+    """
+
+    def __init__(self, n_concepts: int, n_roles: int, **unet: Any):
+        super().__init__()
+        self.unet = WordUNet(**unet)
+        self.dictionary = Dictionary(n_concepts, n_roles, self.unet.states, self.unet.canvas)
+
+    def forward(self, x: Tensor, t: Tensor, ids: Tensor, roles: Tensor) -> tuple[Tensor, Tensor]:
+        """x_t, t and the caption's words -> v and the words' maps, as WordUNet."""
+        v, maps = self.unet(x, t, *self.dictionary(ids, roles))
+        return v, maps
+
+
+class TextReader(nn.Module):
+    """What lies beside the U-Net: the dictionary, the autoencoder and the names of the things.
+
+    Args:
+        names_bytes: length of the names, compressed JSON (`captions.Vocabulary`).
+        dictionary, autoencoder: arguments of theirs.
+    """
+
+    def __init__(self, names_bytes: int, dictionary: dict[str, int], autoencoder: dict[str, int]):
+        super().__init__()
+        self.dictionary = Dictionary(**dictionary)
+        self.autoencoder = LatentAutoencoder(**autoencoder)
+        self.register_buffer("names", torch.zeros(names_bytes, dtype=torch.uint8))
+        self.names: Tensor

@@ -8,12 +8,12 @@ Names are imported on first use (PEP 562), so that the page can be built without
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tasks.text_to_image.pipeline import TextToImage
+    from tasks.text_to_image.generator import TextToImage
 
 __all__ = ["TextToImage"]
 
 _MODULES = {
-    "TextToImage": "pipeline",
+    "TextToImage": "generator",
 }
 
 

@@ -4,7 +4,7 @@ Latent diffusion (Rombach et al. 2022, arXiv 2112.10752): the network removes no
 a small image of four or more channels at an eighth of the size, and a decoder turns it into an
 image at the end. Until then a linear map to RGB, fitted to the pipeline's own decoder, shows it.
 
-    for step in TextToImage.load("stabilityai/sd-turbo").steps("a red fox in the snow", seed=0): ...
+    for step in HubPipeline.load("stabilityai/sd-turbo").steps("a red fox in the snow", seed=0): ...
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ SIZES = (128, 768)  # px, smallest and largest
 
 
 @dataclass(frozen=True)
-class TextStep:
+class PipelineStep:
     """One step, after it was computed; one more, with the image, follows the last.
 
     Attributes:
@@ -58,17 +58,17 @@ class TextStep:
     withheld: bool = False
 
 
-class TextToImage:
+class HubPipeline:
     """Generates an image from a sentence."""
 
     def __init__(self, pipe: Any, source: str = ""):
         self.pipe, self.source = pipe, source
-        self.reload: functools.partial[TextToImage] | None = None
+        self.reload: functools.partial[HubPipeline] | None = None
         self.colours = Colours(pipe)
         self.parameters = sum(p.numel() for part in networks(pipe) for p in part.parameters())
 
     @classmethod
-    def load(cls, source: str) -> "TextToImage":
+    def load(cls, source: str) -> "HubPipeline":
         """A pipeline whose files are on this machine.
 
         Args:
@@ -96,7 +96,7 @@ class TextToImage:
     @on_gpu
     def steps(
         self, prompt: str, seed: int = 0, n_steps: int = 1, guidance: float = 0.0, size: int = 512
-    ) -> Iterator[TextStep]:
+    ) -> Iterator[PipelineStep]:
         """Generate an image, step by step; a step is computed when it is asked for.
 
         Args:
@@ -121,7 +121,7 @@ class TextToImage:
         settings = {name: value for name, value in settings.items() if name in accepted}
         return iterate(lambda give: self._run(settings, size, give))
 
-    def _run(self, settings: dict[str, Any], size: int, give: Callable[[TextStep], None]) -> None:
+    def _run(self, settings: dict[str, Any], size: int, give: Callable[[PipelineStep], None]) -> None:
         """Calls `give` with each step and with the image."""
         pipe, watch = with_own_scheduler(self.pipe)
         began, last = time.perf_counter(), None
@@ -132,7 +132,7 @@ class TextToImage:
             x_t = self.colours(at_unit_scale(pipe.scheduler, tensors["latents"], t), size)
             predicted = watch.x0 is not None
             x0 = x_t if watch.x0 is None else self.colours(watch.x0, size)
-            last = TextStep(i + 1, n, float(t), x_t, x0, predicted, time.perf_counter() - began)
+            last = PipelineStep(i + 1, n, float(t), x_t, x0, predicted, time.perf_counter() - began)
             give(last)
             began = time.perf_counter()
             return {}

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 from tasks.core.weights import WeightsError
 from tasks.text_to_image import files, pipeline
 from tasks.text_to_image import hub as pipeline_hub
-from tasks.text_to_image.pipeline import TextToImage
+from tasks.text_to_image.pipeline import HubPipeline
 from tests.text_to_image.tiny_pipeline import tiny
 
 REPO = "someone/tiny-pipeline"
@@ -49,7 +49,7 @@ def test_what_a_folder_needs(saved: Path) -> None:
         "unet",
         "vae",
     }
-    assert found.parameters == TextToImage.load(str(saved)).parameters
+    assert found.parameters == HubPipeline.load(str(saved)).parameters
 
 
 def test_of_two_precisions_the_smaller_is_taken(copied: Path) -> None:
@@ -64,7 +64,7 @@ def test_of_two_precisions_the_smaller_is_taken(copied: Path) -> None:
     for file in copied.glob("*/*.safetensors"):
         if ".fp16" not in file.name:
             file.unlink()  # so that they would be missed
-    assert TextToImage.load(str(copied)).generate("a fox", **SMALL).shape == (128, 128, 3)
+    assert HubPipeline.load(str(copied)).generate("a fox", **SMALL).shape == (128, 128, 3)
 
 
 def pickle_only(folder: Path) -> None:
@@ -199,7 +199,7 @@ def test_spoilt_folders_are_refused_with_a_sentence(copied: Path, name: str) -> 
     spoil, said = SPOILT[name]
     spoil(copied)
     with pytest.raises(WeightsError, match=said) as caught:
-        TextToImage.load(str(copied))
+        HubPipeline.load(str(copied))
     assert str(caught.value).endswith((".", "may work."))
 
 
@@ -221,7 +221,7 @@ def test_a_hosted_app_takes_no_folders(saved: Path, monkeypatch: pytest.MonkeyPa
 def test_what_does_not_fit_is_not_loaded(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "free_memory", lambda: 1_000_000_000)
     with pytest.raises(WeightsError, match=r"needs about 1\.5 GB of memory and 1\.0 GB are free"):
-        TextToImage.load(str(saved))
+        HubPipeline.load(str(saved))
 
 
 def test_free_memory_is_known_here() -> None:
@@ -340,7 +340,7 @@ def test_the_hub_is_asked_first_and_fetched_from_later(
         (copied / name).stat().st_size for name in found.missing
     )
     with pytest.raises(WeightsError, match=f"{REPO} is not on this machine yet"):
-        TextToImage.load(REPO)
+        HubPipeline.load(REPO)
 
     said = list(pipeline_hub.download(found))
     assert said[-1][0] == said[-1][1] == sum(found.missing.values())
@@ -352,9 +352,9 @@ def test_the_hub_is_asked_first_and_fetched_from_later(
     assert not any("/other/" in path for path in hub)
 
     del hub[:]
-    ours = TextToImage.load(REPO).generate("a fox", **SMALL)
+    ours = HubPipeline.load(REPO).generate("a fox", **SMALL)
     assert not hub  # what is here needs no network
-    assert np.array_equal(ours, TextToImage.load(str(saved)).generate("a fox", **SMALL))
+    assert np.array_equal(ours, HubPipeline.load(str(saved)).generate("a fox", **SMALL))
 
 
 def test_a_download_that_is_stopped_goes_on_later(hub: list[str]) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from tasks.core.images import ImageError
 from tasks.core.weights import WeightsError
-from tasks.text_to_image.pipeline import TextToImage
+from tasks.text_to_image.pipeline import HubPipeline
 from tasks.text_to_image.preview import Colours, iterate
 from tasks.text_to_image.tab import generate
 from tasks.ui.jobs import MAX_JOB_BYTES
@@ -35,14 +35,14 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(saved: Path) -> TextToImage:
-    return TextToImage.load(str(saved))
+def model(saved: Path) -> HubPipeline:
+    return HubPipeline.load(str(saved))
 
 
 # -- images ----------------------------------------------------------------------------------------
 
 
-def test_steps_come_before_the_image(model: TextToImage) -> None:
+def test_steps_come_before_the_image(model: HubPipeline) -> None:
     *steps, last = model.steps("a fox", seed=1, **SMALL)
     assert [(s.i, s.n) for s in steps] == [(1, 3), (2, 3), (3, 3)] and last.i == last.n == 3
     assert all(
@@ -59,7 +59,7 @@ def test_steps_come_before_the_image(model: TextToImage) -> None:
     )  # Euler's last step goes to sigma = 0; bf16
 
 
-def test_same_seed_same_image_as_diffusers_generates(model: TextToImage) -> None:
+def test_same_seed_same_image_as_diffusers_generates(model: HubPipeline) -> None:
     first = model.generate("a fox", seed=1, guidance=4.0, **SMALL)
     assert np.array_equal(first, model.generate("a fox", seed=1, guidance=4.0, **SMALL))
     for other in ({"prompt": "a fox", "seed": 2}, {"prompt": "a dog", "seed": 1}):
@@ -76,7 +76,7 @@ def test_same_seed_same_image_as_diffusers_generates(model: TextToImage) -> None
     assert np.abs(theirs.images[0] * 255 - first).max() < 0.51
 
 
-def test_two_at_once_do_not_disturb_each_other(model: TextToImage) -> None:
+def test_two_at_once_do_not_disturb_each_other(model: HubPipeline) -> None:
     alone = model.generate("a fox", seed=1, **SMALL)
     one, other = (
         model.steps("a fox", seed=1, **SMALL),
@@ -103,14 +103,14 @@ def schedulers() -> dict[str, Callable[[], Any]]:
 def test_predictions_of_other_samplers_are_read(name: str, tmp_path: Path) -> None:
     """One network without noise left: the last prediction and the last latent are nearly the
     same."""
-    model = TextToImage(tiny(tmp_path / "words", schedulers()[name]()), "tiny")
+    model = HubPipeline(tiny(tmp_path / "words", schedulers()[name]()), "tiny")
     *steps, last = model.steps("a fox", seed=1, n_steps=8, size=128)
     assert all(step.predicted for step in steps) and last.image is not None
     first, end = (np.abs(s.x0.astype(int) - s.x_t).mean() for s in (steps[0], steps[-1]))
     assert end < max(1.0, first / 2)
 
 
-def test_stop_ends_within_one_step_and_frees_the_thread(model: TextToImage) -> None:
+def test_stop_ends_within_one_step_and_frees_the_thread(model: HubPipeline) -> None:
     made = []
     original = model.pipe.unet.forward
 
@@ -165,7 +165,7 @@ def test_colours_fit_a_linear_decoder() -> None:
         colours(torch.zeros(1, 7, 3, 5), 40)
 
 
-def test_tokens_of_a_prompt(model: TextToImage) -> None:
+def test_tokens_of_a_prompt(model: HubPipeline) -> None:
     assert model.tokens("a Fox") == (["a", "fox"], [])
     read, dropped = model.tokens("fox " * 20)
     assert len(read) == 14 and len(dropped) == 6  # 16 with the marks of beginning and end
@@ -192,13 +192,13 @@ BAD: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_settings_are_answered_with_a_sentence(model: TextToImage, name: str) -> None:
+def test_bad_settings_are_answered_with_a_sentence(model: HubPipeline, name: str) -> None:
     with pytest.raises(ImageError) as caught:
         model.steps(**{"prompt": "a fox", **BAD[name]})
     assert str(caught.value).endswith(".")
 
 
-def test_a_pipeline_that_fails_says_so(model: TextToImage) -> None:
+def test_a_pipeline_that_fails_says_so(model: HubPipeline) -> None:
     original = model.pipe.unet.forward
 
     def broken(*args: Any, **kwargs: Any) -> Any:
@@ -224,7 +224,7 @@ def test_the_tab_shows_every_step_and_the_image_as_a_file(saved: Path) -> None:
     blob = base64.b64decode(last.text.partition("base64,")[2].partition("'")[0])
     with Image.open(io.BytesIO(blob)) as image:
         assert json.loads(image.info["settings"]) == about  # type: ignore[attr-defined]
-        ours = TextToImage.load(str(saved)).generate("a <b>fox</b>", **settings)
+        ours = HubPipeline.load(str(saved)).generate("a <b>fox</b>", **settings)
         assert np.array_equal(np.asarray(image), ours) and np.array_equal(last.panels[1][0], ours)
 
 

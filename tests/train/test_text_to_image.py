@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tasks.networks.latent_autoencoder import LatentAutoencoder
-from tasks.networks.word_unet import WordUNet
+from tasks.networks.word_unet import TextModel
 from train.text_to_image import __main__ as command
 from train.text_to_image import autoencoder, data, training
 
@@ -84,9 +84,9 @@ def test_autoencoder_starts_as_principal_components(drawings: data.Drawings) -> 
     assert float((decoded - images).square().mean()) == pytest.approx(float(best), rel=0.05)
 
 
-def network_of(n: int) -> WordUNet:
+def network_of(n: int) -> TextModel:
     torch.manual_seed(0)
-    network = WordUNet(data.N_FIXED + n, len(data.ROLES), widths=(16, 24), states=16, canvas=16)
+    network = TextModel(data.N_FIXED + n, len(data.ROLES), widths=(16, 24), states=16, canvas=16)
     for parameter in network.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     return network.eval()
@@ -99,9 +99,9 @@ def test_map_of_a_word_that_is_off_is_empty(drawings: data.Drawings) -> None:
     x, t = torch.randn(1, 4, 16, 16), torch.tensor([0.5])
     with torch.inference_mode():
         encoded = network.dictionary(*words)
-        v, maps = network.draw(x, t, *encoded)
+        v, maps = network.unet(x, t, *encoded)
         weight = torch.tensor([[1.0, 0.0, 1.0, 1, 1, 1, 1, 1]])
-        without, maps_without = network.draw(x, t, encoded[0], encoded[1], encoded[2], weight)
+        without, maps_without = network.unet(x, t, *encoded, weight)
     assert v.shape == x.shape
     assert maps.shape == (1, data.MAX_WORDS, 8, 8)
     assert float(maps[0, 3:].max()) == 0.0
@@ -116,8 +116,8 @@ def test_padding_changes_nothing(drawings: data.Drawings) -> None:
     words = (torch.tensor(ids)[None], torch.tensor(roles)[None])
     x, t = torch.randn(1, 4, 16, 16), torch.tensor([0.5])
     with torch.inference_mode():
-        long, _ = network(x, t, words)
-        short, _ = network(x, t, (words[0][:, :2], words[1][:, :2]))
+        long, _ = network(x, t, *words)
+        short, _ = network(x, t, words[0][:, :2], words[1][:, :2])
     assert torch.allclose(long, short, atol=1e-5)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tasks.networks.latent_autoencoder import LatentAutoencoder
-from tasks.networks.word_unet import WordUNet
+from tasks.networks.word_unet import TextModel
 from train.loop import BatchAt, Fit, Recipe, Trainer
 from train.text_to_image import data
 from train.text_to_image.autoencoder import to_range
@@ -90,7 +90,7 @@ def loss(model: nn.Module, batch: Sample) -> Tensor:
     x0, *words = batch
     t = logit_normal(len(x0)).to(x0.device)
     x_t, v = noised(x0, t, torch.randn_like(x0))
-    predicted, _ = model(x_t, t, tuple(words))
+    predicted, _ = model(x_t, t, *words)
     return (predicted.float() - v).square().mean()
 
 
@@ -108,9 +108,7 @@ def validation_of(bank: Bank) -> Callable[[nn.Module], dict[str, float]]:
         total, on = 0.0, next(model.parameters()).device
         for batch in zip(*parts, strict=True):
             x, at, target, *caption = (part.to(on) for part in batch)
-            total += float(
-                (model(x, at, tuple(caption))[0] - target).square().mean((1, 2, 3)).sum()
-            )
+            total += float((model(x, at, *caption)[0] - target).square().mean((1, 2, 3)).sum())
         return {"val_loss": total / len(x0)}
 
     return evaluate
@@ -143,7 +141,7 @@ def train(
     """
     torch.manual_seed(seed)
     n_concepts = data.N_FIXED + len(drawings.things)
-    network = WordUNet(n_concepts, len(data.ROLES), **plan.unet)
+    network = TextModel(n_concepts, len(data.ROLES), **plan.unet)
     network.dictionary.from_images(data.N_FIXED, latents_of_things(drawings, autoencoder))
     recipe = Recipe(
         steps=plan.steps,

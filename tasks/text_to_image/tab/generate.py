@@ -18,7 +18,7 @@ from tasks.ui.jobs import JOBS, Frame
 from tasks.ui.step_player import step_player
 
 if TYPE_CHECKING:
-    from tasks.text_to_image.pipeline import TextStep, TextToImage
+    from tasks.text_to_image.pipeline import PipelineStep, HubPipeline
 
 MAX_BYTES = 40_000_000  # of the frames of a job; many steps are shown smaller, the image is not
 PANELS = (
@@ -26,17 +26,17 @@ PANELS = (
     "x̂<sub>0</sub>, the prediction for the end",
 )
 
-_loaded: "list[TextToImage]" = []  # the last one; only jobs use it, and one is computed at a time
+_loaded: "list[HubPipeline]" = []  # the last one; only jobs use it, and one is computed at a time
 
 
-def load_model(source: str) -> "TextToImage":
+def load_model(source: str) -> "HubPipeline":
     """A pipeline on this machine; the last one is kept. Raises WeightsError."""
-    from tasks.text_to_image.pipeline import TextToImage
+    from tasks.text_to_image.pipeline import HubPipeline
 
     if not (_loaded and _loaded[0].source == source):
         _loaded.clear()  # before the next one takes its memory
         gc.collect()
-        _loaded.append(TextToImage.load(source))
+        _loaded.append(HubPipeline.load(source))
     return _loaded[0]
 
 
@@ -101,7 +101,7 @@ def resize(image: np.ndarray, side: int, smooth: bool = False) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize((side, side), method))
 
 
-def step_html(step: "TextStep", explained: float) -> str:
+def step_html(step: "PipelineStep", explained: float) -> str:
     right = (
         "Right: the network’s prediction for the end"
         if step.predicted
@@ -114,7 +114,7 @@ def step_html(step: "TextStep", explained: float) -> str:
     )
 
 
-def tokens_html(model: "TextToImage", prompt: str) -> str:
+def tokens_html(model: "HubPipeline", prompt: str) -> str:
     """The prompt as the tokens that the text encoder reads."""
     read, dropped = model.tokens(prompt)
     if not read:
@@ -123,7 +123,7 @@ def tokens_html(model: "TextToImage", prompt: str) -> str:
     return f"<p>Read as {len(read)} tokens: {escape(' · '.join(read))}.{cut}</p>"
 
 
-def image_html(step: "TextStep", about: dict[str, Any], side: int) -> str:
+def image_html(step: "PipelineStep", about: dict[str, Any], side: int) -> str:
     """The image at its own size as a download; also shown if the panels are smaller."""
     assert step.image is not None
     size = step.image.shape[0]
