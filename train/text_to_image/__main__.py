@@ -2,19 +2,25 @@
 
     python -m train.text_to_image --stage autoencoder --data DIR --minutes 7
     python -m train.text_to_image --stage unet --data DIR --minutes 60      continue with --resume
-    python -m train.text_to_image --smoke --out DIR       both on synthetic drawings, in seconds
+    python -m train.text_to_image --export --data DIR     measure the last checkpoints, write
+                                                          weights and cards
+    python -m train.text_to_image --smoke --out DIR       all of it on synthetic drawings
 
-The method: autoencoder.py, training.py. There is no exported model yet (LOG.md).
+The method: autoencoder.py, training.py. The metrics: measure.py, by the classifier of judge.py.
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from torch import nn
+
+from tasks.core import weights
 from tasks.networks.latent_autoencoder import LatentAutoencoder
-from train import options
+from train import options, report
 from train.loop import Fit
-from train.text_to_image import autoencoder, data, training
+from train.text_to_image import autoencoder, data, judge, training
+from train.text_to_image.export import export
 from train.text_to_image.plans import PLANS, Plan
 
 STAGES = ("autoencoder", "unet")
@@ -45,12 +51,14 @@ def run_stage(
     return training.train(plan, drawings, trained, seed, run, resume, minutes)
 
 
-def smoke(out: Path, seed: int, resume: bool) -> dict[str, float]:
-    """Both stages, tiny, everything under `out`: the last loss of each on held-out scenes."""
+def smoke(out: Path, seed: int, resume: bool) -> weights.Card:
+    """Both stages and the export, tiny, everything under `out`."""
     drawings, plan = data.synthetic(), PLANS["smoke"]
-    first = run_stage("autoencoder", plan, drawings, seed, out, resume)
-    second = run_stage("unet", plan, drawings, seed, out, resume)
-    return {"psnr": first.curve[-1]["psnr"], "val_loss": second.curve[-1]["val_loss"]}
+    for stage in STAGES:
+        run_stage(stage, plan, drawings, seed, out, resume)
+    untrained = nn.Sequential(nn.AvgPool2d(8), nn.Flatten())
+    judged = judge.train(drawings, seed, untrained)
+    return export(plan, drawings, judged, seed, out, out / "weights", 8, 20)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -60,15 +68,17 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = make_parser()
-    args = options.parse(parser, arguments)
-    if args.export:
-        parser.error("nothing to export yet: this model draws no things that can be recognised")
+    args = options.parse(make_parser(), arguments)
     if args.smoke:
-        print(smoke(args.out, args.seed, args.resume))
+        print(smoke(args.out, args.seed, args.resume).headline)
         return
     drawings = data.load(args.data / "emoji")
     plan = PLANS["usual"]
+    if args.export:
+        file = args.runs / "text_to_image-judge" / "judge.pt"
+        judged = judge.load_or_train(drawings, args.seed, file)
+        report.print_metrics(export(plan, drawings, judged, args.seed, args.runs, args.out))
+        return
     run_stage(args.stage, plan, drawings, args.seed, args.runs, args.resume, args.minutes)
 
 

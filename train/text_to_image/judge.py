@@ -80,7 +80,7 @@ def _blurred(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.5:
         return image
     side = int(rng.integers(28, 60))
-    x = to_range(torch.from_numpy(image)[None])
+    x = to_range(torch.tensor(image)[None])
     small = F.interpolate(x, size=(side, side), mode="bilinear", antialias=True)
     back = F.interpolate(small, size=(data.SIDE, data.SIDE), mode="bicubic")
     return ((back[0].permute(1, 2, 0) + 1) * 127.5).clamp(0, 255).byte().numpy()

@@ -1,0 +1,171 @@
+"""What a text-to-image model can do, by the app's own handler and a judge that did not train it.
+
+Names are the English ones of the things, in an order that chance and not a person chose. The
+guidance is chosen on one set of them (`SELECTION`), the figures are of another (`MEASURED`).
+"""
+
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tasks.text_to_image.concepts import COLOURS
+from tasks.text_to_image.generator import TextToImage
+from train.common.generator_metrics import frechet_distance
+from train.text_to_image import data
+from train.text_to_image.judge import Judge
+
+BATCH = 16
+GUIDANCES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+COMPONENTS = 64  # of the judge's features, for the distance
+SELECTION, MEASURED = "selection", "measured"
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """Share of the images, in %, whose thing the judge names first, and among its first five."""
+
+    first: float
+    five: float
+
+
+def names(drawings: data.Drawings, part: str, n: int) -> list[int]:
+    """n things, at most half of them all; those of the two parts differ."""
+    order = sorted(
+        range(len(drawings.things)), key=lambda i: zlib.crc32(drawings.things[i].label.encode())
+    )
+    n = min(n, len(order) // 2)
+    return order[:n] if part == MEASURED else order[-n:]
+
+
+def generate(model: TextToImage, prompts: Sequence[str], **settings: Any) -> np.ndarray:
+    """An image for each prompt, uint8 (n, 64, 64, 3); seeds 0, 1, 2, ..., a batch each."""
+    parts = []
+    for seed, start in enumerate(range(0, len(prompts), BATCH)):
+        some = prompts[start : start + BATCH]
+        *_, last = model.steps(some, len(some), seed, **settings)
+        parts.append(last.images)
+    return np.concatenate(parts)
+
+
+def recognised(judge: Judge, images: np.ndarray, things: Sequence[int]) -> Recognised:
+    best = judge(images).argsort(1)[:, ::-1][:, :5]
+    hits = best == np.array(things)[:, None]
+    return Recognised(100 * float(hits[:, 0].mean()), 100 * float(hits.any(1).mean()))
+
+
+def of_names(
+    model: TextToImage, judge: Judge, drawings: data.Drawings, things: Sequence[int], **how: Any
+) -> Recognised:
+    """Of the names of things alone, in a language."""
+    language = how.pop("language", "en")
+    some = [i for i in things if language in drawings.things[i].labels]
+    prompts = [drawings.things[i].labels[language] for i in some]
+    return recognised(judge, generate(model, prompts, language=language, **how), some)
+
+
+def best_guidance(
+    model: TextToImage, judge: Judge, drawings: data.Drawings, n: int
+) -> tuple[float, dict[str, float]]:
+    """The guidance with the most things among the judge's first five, and the share of each."""
+    things = names(drawings, SELECTION, n)
+    shares = {g: of_names(model, judge, drawings, things, guidance=g).five for g in GUIDANCES}
+    return max(shares, key=shares.__getitem__), {f"{g:g}": v for g, v in shares.items()}
+
+
+def background_right(model: TextToImage, drawings: data.Drawings, n: int) -> tuple[float, int]:
+    """% of things on a background they were never trained on whose border has its colour."""
+    pairs = [
+        (thing.label, colour)
+        for i in names(drawings, MEASURED, len(drawings.things))
+        for thing in [drawings.things[i]]
+        for colour in COLOURS
+        if colour != "white" and data.withheld_background(thing.label, colour)
+    ][:n]
+    images = generate(model, [f"{name} on a {colour} background" for name, colour in pairs])
+    border = np.concatenate(
+        [images[:, :3, :3], images[:, :3, -3:], images[:, -3:, :3], images[:, -3:, -3:]], 1
+    )
+    found = np.median(border.reshape(len(images), -1, 3), 1)
+    palette = np.array(list(COLOURS.values()))
+    nearest = np.square(found[:, None] - palette).sum(2).argmin(1)
+    right = [list(COLOURS)[k] == colour for k, (_, colour) in zip(nearest, pairs, strict=True)]
+    return 100 * float(np.mean(right)), len(pairs)
+
+
+def sides_right(
+    model: TextToImage, judge: Judge, drawings: data.Drawings, n: int
+) -> tuple[float, float, int]:
+    """Of pairs never trained on, "A left of B": % in whose halves the judge rather sees A left and
+    B right than the other way round (50 by chance), and % with both among its first five.
+    """
+    rng = np.random.default_rng(0)
+    things = names(drawings, MEASURED, len(drawings.things))
+    pairs: list[tuple[int, int]] = []
+    while len(pairs) < n:
+        a, b = (int(i) for i in rng.choice(things, 2, replace=False))
+        if data.withheld_pair(drawings.things[a].label, drawings.things[b].label):
+            pairs.append((a, b))
+    labels = [[drawings.things[i].label for i in pair] for pair in pairs]
+    images = generate(model, [f"{a} left of {b}" for a, b in labels])
+    left, right = (judge(enlarged(images[:, 17:48, x : x + 31])) for x in (1, 32))
+    k, (a, b) = np.arange(len(pairs)), np.array(pairs).T
+    order = left[k, a] + right[k, b] > left[k, b] + right[k, a]
+    both = [
+        i in row.argsort()[-5:] and j in other.argsort()[-5:]
+        for row, other, (i, j) in zip(left, right, pairs, strict=True)
+    ]
+    return 100 * float(order.mean()), 100 * float(np.mean(both)), len(pairs)
+
+
+def enlarged(parts: np.ndarray) -> np.ndarray:
+    """uint8 (n, h, w, 3) -> (n, 64, 64, 3)."""
+    import cv2
+
+    size = (data.SIDE, data.SIDE)
+    return np.stack([cv2.resize(part, size, interpolation=cv2.INTER_CUBIC) for part in parts])
+
+
+def distance(
+    model: TextToImage, judge: Judge, drawings: data.Drawings, n: int
+) -> tuple[float, float]:
+    """Fréchet distance of n images of things alone to as many scenes, and that of other scenes."""
+    rng = np.random.default_rng(0)
+    things = rng.integers(len(drawings.things), size=3 * n)
+    real = np.stack([data.compose(drawings, data.Scene((int(i),)), rng) for i in things])
+    made = generate(model, [drawings.things[int(i)].label for i in things[:n]])
+    x = judge.normed(real).double().numpy()
+    basis = np.linalg.svd(x[2 * n :] - x[2 * n :].mean(0), full_matrices=False)[2][:COMPONENTS].T
+    one, other = x[:n] @ basis, x[n : 2 * n] @ basis
+    generated = judge.normed(made).double().numpy() @ basis
+    return frechet_distance(generated, one), frechet_distance(other, one)
+
+
+def likeness(
+    model: TextToImage, drawings: data.Drawings, things: Sequence[int]
+) -> tuple[float, float]:
+    """How much is remembered: median PSNR, in dB, between an image and the training drawing of its
+    thing, and % whose nearest of all drawings in the style is that of its thing.
+    """
+    rng = np.random.default_rng(0)
+    all_drawn = np.stack(
+        [data.compose(drawings, data.Scene((i,)), rng) for i in range(len(drawings.things))]
+    ).astype(np.float32)
+    made = generate(model, [drawings.things[i].label for i in things]).astype(np.float32)
+    errors = np.stack([np.square(all_drawn - image).mean((1, 2, 3)) for image in made])
+    own = errors[np.arange(len(things)), list(things)]
+    psnr = 10 * np.log10(255**2 / np.maximum(own, 1e-3))
+    return float(np.median(psnr)), 100 * float((errors.argmin(1) == np.array(things)).mean())
+
+
+def seconds_for_four(model: TextToImage) -> float:
+    """Median of five, 20 steps, each step decoded."""
+    took = []
+    for seed in range(6):
+        began = time.perf_counter()
+        model.generate("a fox on a blue background", 4, seed)
+        took.append(time.perf_counter() - began)
+    return float(np.median(took[1:]))
