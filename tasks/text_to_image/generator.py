@@ -10,6 +10,7 @@ decoder shows every step. Weights by `train/text_to_image/`.
 """
 
 import functools
+import itertools
 import json
 import zlib
 from collections.abc import Iterator, Sequence
@@ -232,7 +233,7 @@ class TextToImage:
         times = [start * (1 - i / n_steps) for i in range(n_steps + 1)]
         x = noise if kept is None else (1 - start) * kept + start * noise
         by = torch.tensor(guidances, device=x.device)[:, None, None, None]
-        for i, (t, after) in enumerate(zip(times, times[1:], strict=False)):
+        for i, (t, after) in enumerate(itertools.pairwise(times)):
             with stopwatch() as ms:
                 v, maps = self.velocity(x, t, condition, against, by)
                 x0 = x - t * v

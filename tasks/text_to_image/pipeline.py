@@ -121,7 +121,9 @@ class HubPipeline:
         settings = {name: value for name, value in settings.items() if name in accepted}
         return iterate(lambda give: self._run(settings, size, give))
 
-    def _run(self, settings: dict[str, Any], size: int, give: Callable[[PipelineStep], None]) -> None:
+    def _run(
+        self, settings: dict[str, Any], size: int, give: Callable[[PipelineStep], None]
+    ) -> None:
         """Calls `give` with each step and with the image."""
         pipe, watch = with_own_scheduler(self.pipe)
         began, last = time.perf_counter(), None

@@ -18,7 +18,7 @@ from tasks.ui.jobs import JOBS, Frame
 from tasks.ui.step_player import step_player
 
 if TYPE_CHECKING:
-    from tasks.text_to_image.pipeline import PipelineStep, HubPipeline
+    from tasks.text_to_image.pipeline import HubPipeline, PipelineStep
 
 MAX_BYTES = 40_000_000  # of the frames of a job; many steps are shown smaller, the image is not
 PANELS = (
