@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tasks.gan.vae import VaeGenerator
     from tasks.segmentation.segmenter import Segmenter
     from tasks.segmentation.torchvision_segmenters import TorchvisionSegmenter
+    from tasks.text_to_image.generator import TextToImage
 
 
 @Lazy
@@ -78,6 +79,13 @@ def vae_generator() -> "VaeGenerator":
     from tasks.gan.vae import VaeGenerator
 
     return VaeGenerator.load()
+
+
+@Lazy
+def text_to_image() -> "TextToImage":
+    from tasks.text_to_image.generator import TextToImage
+
+    return TextToImage.bundled()
 
 
 _photo_models: "Kept[PhotoClassifier]" = Kept(most=2)  # VGG-16 alone takes 550 MB

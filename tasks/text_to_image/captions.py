@@ -11,10 +11,11 @@ words besides names and tags, by language, are in words.json.
 import difflib
 import functools
 import json
+import re
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ LONGEST_ENDING = 3  # letters
 WITH_ENDINGS = ("colour", "modifier", "background")
 SHARE_OF_BEST = 0.6  # how much less a tag may say of a thing than of another
 MOST_THINGS = 24  # that one tag may stand for
+WEIGHTED = re.compile(r"\(([^():]+):\s*(\d{1,2}(?:\.\d{1,3})?)\s*\)")
+MOST_WEIGHT = 4.0
 VARIATION, JOINER = "\ufe0f", "\u200d"  # of emoji
 
 
@@ -47,6 +50,7 @@ class Word:
         text: the phrase as it was written; a style of the menu is "".
         role: one of concepts.ROLES.
         meant: concepts that it may stand for; image k gets number k, modulo how many there are.
+        weight: factor of its attention, written as "(fox:0.5)".
     """
 
     start: int
@@ -54,6 +58,7 @@ class Word:
     text: str
     role: str
     meant: tuple[int, ...]
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Caption:
         if any(word.role == "style" for word in self.words):
             return self
         word = Word(0, 0, "", "style", (FIXED[style],))
-        return Caption(self.text, self.language, (*self.words, word), self.unknown, self.unused)
+        return replace(self, words=(*self.words, word))
 
 
 class _Found(NamedTuple):
@@ -195,11 +200,11 @@ class _Language:
         tagged: dict[Tokens, list[int]] = {}
         n_words: dict[int, tuple[int, int]] = {}  # thing -> of its name, of name and tags
         self.spoken: list[str] = []  # labels as they are written
-        for thing, entry in enumerate(names):
-            if code not in entry:
+        for thing, spoken in enumerate(names):
+            if code not in spoken:
                 continue
-            label, *tags = (_phrase(phrase) for phrase in entry[code])
-            self.spoken.append(entry[code][0])
+            label, *tags = (_phrase(phrase) for phrase in spoken[code])
+            self.spoken.append(spoken[code][0])
             self.labels.setdefault(label, []).append(thing)
             for tag in tags:
                 tagged.setdefault(tag, []).append(thing)
@@ -294,11 +299,16 @@ class Vocabulary:
         Args:
             language: that of the reader, which is taken where several fit.
         """
-        tokens = tokenise(text)
+        weights = [(*m.span(1), min(MOST_WEIGHT, float(m[2]))) for m in WEIGHTED.finditer(text)]
+        # the same length, so that places in it stay
+        plain = WEIGHTED.sub(lambda m: f" {m[1]}".ljust(len(m[0])), text)
+        tokens = tokenise(plain)
         codes = sorted(LANGUAGES, key=lambda code: code != language)  # stable
         parsed = {code: self._split(tokens, self.languages[code]) for code in codes}
         best = max(codes, key=lambda code: self._covered(parsed[code]))
-        return self._understood(text, tokens, parsed[best], self.languages[best])
+        caption = self._understood(plain, tokens, parsed[best], self.languages[best])
+        words = tuple(_weighted(word, weights) for word in caption.words)
+        return replace(caption, text=text, words=words)
 
     @staticmethod
     def _covered(found: list[_Found]) -> float:
@@ -372,6 +382,11 @@ def _as_thing(tokens: list[Token], item: _Found, language: _Language) -> _Found:
     if item.kind != "colour" or not things:
         return item
     return item._replace(kind="thing", meant=tuple(N_FIXED + i for i in things))
+
+
+def _weighted(word: Word, weights: list[tuple[int, int, float]]) -> Word:
+    inside = [w for start, end, w in weights if start <= word.start and word.end <= end]
+    return replace(word, weight=inside[0]) if inside else word
 
 
 class _Relation(NamedTuple):

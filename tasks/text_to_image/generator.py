@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 NAME, READER = "text_to_image", "text_to_image_words"  # of the cards
 SIDE = 64  # px
-MAX_IMAGES, MAX_STEPS, MAX_PROMPT, MAX_GUIDANCE, MAX_WEIGHT = 16, 100, 1000, 20.0, 4.0
+MAX_IMAGES, MAX_STEPS, MAX_PROMPT, MAX_GUIDANCE = 16, 100, 1000, 20.0
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,6 @@ class TextToImage:
         style: str = STYLES[0],
         negative: str = "",
         language: str = "en",
-        word_weights: Sequence[float] | None = None,
         same_noise: bool = False,
         given: Given | None = None,
     ) -> Iterator[TextStep]:
@@ -171,7 +170,6 @@ class TextToImage:
                 each; 1 = off, None = the best one measured.
             style: of STYLES, where the prompt names none.
             negative: what to stay away from.
-            word_weights: factor of each word's attention, in the order of `read(prompt).words`.
             same_noise: let all images start from that of the first.
             given: paint over this image.
         Raises:
@@ -183,8 +181,6 @@ class TextToImage:
         if len(prompts) != n:
             raise ImageError(f"{n} images need one prompt or {n}; {len(prompts)} came.")
         condition = self.condition([self.read(text, style, language) for text in prompts])
-        if word_weights is not None:
-            condition = condition._replace(weight=self._weights(condition, word_weights))
         against = self.condition([self.read(negative, style, language)] * n)
         noise = self._noise(n, seed, same_noise)
         return self._sample(condition, against, noise, n_steps, guidances, given)
@@ -213,10 +209,10 @@ class TextToImage:
     @torch.inference_mode()
     def condition(self, captions: Sequence[Caption]) -> Condition:
         """What the dictionary makes of captions; image k gets choice k of a word with several."""
-        ids, roles = concepts(captions)
         on = device.best()
-        states, canvas, absent = self.reader.dictionary(ids.to(on), roles.to(on))
-        return Condition(states, canvas, absent, (~absent).float())
+        ids, roles, weight = (part.to(on) for part in concepts(captions))
+        states, canvas, absent = self.reader.dictionary(ids, roles)
+        return Condition(states, canvas, absent, weight)
 
     @torch.inference_mode()
     def _sample(
@@ -266,19 +262,6 @@ class TextToImage:
         noise = torch.cat([torch.randn(shape, generator=g) for g in generators])
         return noise.expand(n, -1, -1, -1).to(device.best())
 
-    def _weights(self, condition: Condition, asked: Sequence[float]) -> Tensor:
-        """Raises ImageError."""
-        words = int((~condition.absent[0]).sum())
-        numbers = [_is_number(w) and 0 <= w <= MAX_WEIGHT for w in asked]
-        if len(numbers) > words or not all(numbers):
-            raise ImageError(
-                f"Each of the {words} words has a weight from 0 to {MAX_WEIGHT:g}; "
-                f"{str(list(asked))[:60]} came."
-            )
-        weight = condition.weight.clone()
-        weight[:, : len(asked)] *= torch.tensor([float(w) for w in asked], device=weight.device)
-        return weight
-
     @torch.inference_mode()
     def encode(self, images: np.ndarray) -> Tensor:
         """uint8 (n, 64, 64, 3) -> latents (n, 4, 16, 16). Raises ImageError."""
@@ -297,17 +280,19 @@ class TextToImage:
         return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
 
 
-def concepts(captions: Sequence[Caption]) -> tuple[Tensor, Tensor]:
-    """int64 (n, words) each: concepts, NO_WORD behind a caption's last, and roles."""
+def concepts(captions: Sequence[Caption]) -> tuple[Tensor, Tensor, Tensor]:
+    """(n, words) each: concepts, NO_WORD behind a caption's last, roles, and float weights."""
     most = max(1, *(min(MAX_WORDS, len(caption.words)) for caption in captions), 1)
     ids = torch.full((len(captions), most), NO_WORD)
     roles = torch.zeros(len(captions), most, dtype=torch.int64)
+    weight = torch.ones(len(captions), most)
     for k, caption in enumerate(captions):
         for j, word in enumerate(caption.words[:MAX_WORDS]):
             ids[k, j], roles[k, j] = word.meant[k % len(word.meant)], ROLES.index(word.role)
+            weight[k, j] = word.weight
         if not caption.words:
             ids[k, 0] = FIXED[""]
-    return ids, roles
+    return ids, roles, weight
 
 
 def latent_mask(mask: np.ndarray) -> Tensor:

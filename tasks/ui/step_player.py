@@ -101,6 +101,8 @@ def step_player(
     chart: str = "",
     wide: bool = False,
     picked: int = 0,
+    parts: Sequence[tuple[Path, str]] = (),
+    functions: Sequence[Callable[..., Any]] = (),
 ) -> gr.HTML:
     """A player; an event whose output it is starts it by {"run", "total"}.
 
@@ -112,6 +114,7 @@ def step_player(
         chart: an SVG below, with one `<circle class='dot'>` for each of a frame's dots.
         wide: panels take all the width there is.
         picked: the panel whose first image is sent to other tabs until the visitor picks another.
+        parts, functions: more of the widget, as in `widget`; behind the player's own.
     """
     figures = "".join(
         f"<figure><div class='screen'><canvas width='29' height='29' tabindex='0' role='img' "
@@ -121,8 +124,9 @@ def step_player(
     )
     return widget(
         (Path(__file__).parent, "step_player"),
+        *parts,
         elem_id=elem_id,
-        functions=[step_player_next, step_player_stop, step_player_save],
+        functions=[step_player_next, step_player_stop, step_player_save, *functions],
         marks={
             "panels": figures,
             "hint": escape(hint),

@@ -19,7 +19,7 @@ from tasks.core.images import ImageError
 from tasks.core.weights import WeightsError
 from tasks.text_to_image.pipeline import HubPipeline
 from tasks.text_to_image.preview import Colours, iterate
-from tasks.text_to_image.tab import generate
+from tasks.text_to_image.tab import pipelines
 from tasks.ui.jobs import MAX_JOB_BYTES
 from tests.text_to_image.tiny_pipeline import tiny
 
@@ -218,7 +218,7 @@ def test_a_pipeline_that_fails_says_so(model: HubPipeline) -> None:
 def test_the_tab_shows_every_step_and_the_image_as_a_file(saved: Path) -> None:
     settings: dict[str, Any] = {"seed": 1, "n_steps": 3, "guidance": 0.0, "size": 128}
     about = {"name": "text-seed1", "model": str(saved), "prompt": "a <b>fox</b>", **settings}
-    *steps, last = generate.frames(str(saved), "a <b>fox</b>", settings, about)
+    *steps, last = pipelines.frames(str(saved), "a <b>fox</b>", settings, about)
     assert len(steps) == 3 and all(f.panels[1].shape == (1, 128, 128, 3) for f in [*steps, last])
     assert "<b>" not in last.text and "Read as" in last.text
     blob = base64.b64decode(last.text.partition("base64,")[2].partition("'")[0])
@@ -229,8 +229,8 @@ def test_the_tab_shows_every_step_and_the_image_as_a_file(saved: Path) -> None:
 
 
 def test_panels_of_many_steps_are_smaller() -> None:
-    assert generate.panel_side(512, 5) == 512 and generate.panel_side(512, 52) == 256
-    assert 6 * generate.panel_side(768, 52) ** 2 * 52 <= generate.MAX_BYTES < MAX_JOB_BYTES
+    assert pipelines.panel_side(512, 5) == 512 and pipelines.panel_side(512, 52) == 256
+    assert 6 * pipelines.panel_side(768, 52) ** 2 * 52 <= pipelines.MAX_BYTES < MAX_JOB_BYTES
 
 
 def test_what_is_not_here_points_to_the_download(
@@ -238,4 +238,4 @@ def test_what_is_not_here_points_to_the_download(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(WeightsError, match="Press “Look it up”"):
-        generate.begin(REPO, "a fox", 2, 0, 512, 0)
+        pipelines.begin(REPO, "a fox", 2, 0, 512, 0)

@@ -105,7 +105,7 @@ def _reader(
         "states": model.unet.states,
         "canvas": model.unet.canvas,
     }
-    config = {
+    config: dict[str, Any] = {
         "names_bytes": len(names),
         "dictionary": dictionary,
         "autoencoder": plan.autoencoder,

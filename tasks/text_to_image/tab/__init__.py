@@ -1,100 +1,41 @@
-"""The tab: a prompt through any text-to-image pipeline of diffusers, every step shown."""
-
-from typing import Any
+"""The tab: drawings from captions, with the bundled model; larger pipelines of diffusers."""
 
 import gradio as gr
 
-from tasks.text_to_image.tab.generate import begin, build_player
-from tasks.text_to_image.tab.look_up import download, look_up
-from tasks.ui.errors import report_errors, report_errors_in_steps
+from tasks.text_to_image.tab.generate import build_generate
+from tasks.text_to_image.tab.larger import build_pipelines
+from tasks.text_to_image.tab.paint import build_paint
+from tasks.text_to_image.tab.strips import build_strips
+from tasks.ui import model_card
+from tasks.ui.page.figures import flow
 from tasks.ui.page.lead import lead
 
 TITLE = "Text to image"
-SUGGESTED = ["stabilityai/sd-turbo", "IDKiro/sdxs-512-0.9"]
-SIZES = [128, 256, 384, 512, 640, 768]  # px
 LEAD = lead(
-    "A prompt steers how a network turns noise into an image, step by step.",
-    "The network removes noise from a latent, a small image of four or more channels; a decoder "
-    "turns the result into an image. These models are not trained here: one is downloaded once "
-    "from the Hugging Face Hub, or read from a folder. SD-Turbo takes 1 to 4 steps without "
-    "guidance (licence of Stability AI: research, no commercial use); SDXS takes 1 (OpenRAIL++).",
+    "Words steer how a network turns noise into a drawing, step by step.",
+    "The caption is read as concepts; each brings a small canvas, and at every position of the "
+    "image an attention decides whose canvas counts. Trained here, on 931 drawings of emoji.",
+    flow(
+        "bars:words",
+        "noise:noise",
+        "net:U-Net",
+        "+maps:a part of it",
+        "image:a drawing",
+        back="repeat in each step",
+    ),
 )
-STOPPED = "<p>Stopped. What has arrived is kept; Download continues there.</p>"
 
 
 def build_tab() -> None:
     gr.HTML(LEAD)
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=2, min_width=260):
-            settings, go = build_settings()
-            source = build_source()
-        with gr.Column(scale=5, min_width=300, elem_classes="lab-result"):
-            player = build_player()
-    go.click(
-        report_errors(begin),
-        [source, *settings],
-        player,
-        api_visibility="private",
-        show_progress="hidden",
-    )
-
-
-def build_settings() -> tuple[list[gr.components.Component], gr.Button]:
-    """Prompt, steps, guidance, size and seed; the button, right below the prompt."""
-    prompt = gr.Textbox(
-        "a red fox in the snow, photograph",
-        label="Prompt",
-        lines=2,
-        max_length=1000,
-        elem_id="text-prompt",
-    )
-    go = gr.Button("Generate", variant="primary", elem_id="text-go")
-    with gr.Row():
-        n_steps = gr.Number(2, label="Steps", precision=0, min_width=110, elem_id="text-steps")
-        guidance = gr.Number(0, label="Guidance", min_width=110, elem_id="text-guidance")
-    with gr.Row():
-        size = gr.Dropdown(
-            SIZES,
-            value=512,
-            label="Size, px",
-            filterable=False,
-            min_width=110,
-            elem_id="text-size",
-        )
-        seed = gr.Number(
-            0, label="Seed (empty = random)", precision=0, min_width=110, elem_id="text-seed"
-        )
-    return [prompt, n_steps, guidance, size, seed], go
-
-
-def build_source() -> gr.Dropdown:
-    """The pipeline's name; what it needs; its download."""
-    source = gr.Dropdown(
-        SUGGESTED,
-        value=SUGGESTED[0],
-        label="Pipeline",
-        allow_custom_value=True,
-        elem_id="text-model",
-        info="owner/name on the Hugging Face Hub, or a folder (/…, ./… or ~…)",
-    )
-    look = gr.Button("Look it up", elem_id="text-look")
-    facts = gr.HTML(elem_id="text-facts")
-    get = gr.Button("Download", visible=False, elem_id="text-get")
-    stop = gr.Button("Stop the download", visible=False, elem_id="text-end")
-
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    hide, show = gr.update(visible=False), gr.update(visible=True)
-    enable = gr.update(interactive=True)
-    source.change(lambda: ("", hide), None, [facts, get], **quiet)
-    look.click(report_errors(look_up), source, [facts, get], api_visibility="private")
-    loading = get.click(lambda: show, None, stop, **quiet).then(
-        report_errors_in_steps(download),
-        source,
-        [facts, get],
-        **quiet,
-    )
-    loading.then(lambda: (hide, enable), None, [stop, get], **quiet)
-    stop.click(
-        lambda: (STOPPED, hide, enable), None, [facts, stop, get], cancels=[loading], **quiet
-    )
-    return source
+    with gr.Tabs():
+        with gr.Tab("Generate", id="generate"):
+            build_generate()
+        with gr.Tab("Nine from one noise", id="strips"):
+            build_strips()
+        with gr.Tab("Paint over", id="paint"):
+            build_paint()
+        with gr.Tab("Larger pipelines", id="pipelines"):
+            build_pipelines()
+    for name, title in (("text_to_image", "U-Net"), ("text_to_image_words", "dictionary")):
+        model_card.show_card(name, title)

@@ -1,161 +1,203 @@
-"""An image generated as a job: a frame for each step, the decoded image at the end."""
+"""Generate: a prompt becomes four drawings, every step and every word's place shown."""
 
-import base64
-import gc
-import io
-import json
-from collections.abc import Iterator
-from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import numpy as np
 
-from tasks.core.device import stopwatch
-from tasks.text_to_image.tab.look_up import parse_name
+from tasks import loaders
+from tasks.text_to_image.concepts import STYLES
+from tasks.text_to_image.tab import word_maps
+from tasks.ui.endpoint import endpoint, number
+from tasks.ui.errors import report_errors, return_errors
 from tasks.ui.fields import parse_int, parse_seed
 from tasks.ui.jobs import JOBS, Frame
-from tasks.ui.step_player import step_player
+from tasks.ui.step_player import start_on_click, step_player
 
 if TYPE_CHECKING:
-    from tasks.text_to_image.pipeline import HubPipeline, PipelineStep
+    from tasks.text_to_image.generator import TextToImage
 
-MAX_BYTES = 40_000_000  # of the frames of a job; many steps are shown smaller, the image is not
-PANELS = (
-    "<i>x<sub>t</sub></i>, the latent after the step, as colours",
-    "x̂<sub>0</sub>, the prediction for the end",
-)
+PROMPT = "a fox on a blue background"
+EXAMPLES = [
+    [PROMPT],
+    ["Katze links von einem Hund"],
+    ["三只猫"],
+    ["un cohete sobre fondo negro"],
+    ["🎸 on yellow"],
+    ["upside-down house"],
+]
+STYLE_NAMES = {
+    "Noto": "noto",
+    "Twemoji": "twemoji",
+    "OpenMoji": "openmoji",
+    "Fluent, shaded": "fluent",
+    "Fluent, flat": "fluent-flat",
+    "FxEmoji": "fxemoji",
+}
+MAX_IMAGES, MAX_STEPS = 9, 50
+HERE = Path(__file__).parent
 
-_loaded: "list[HubPipeline]" = []  # the last one; only jobs use it, and one is computed at a time
+
+@return_errors
+def suggest_words(request: dict[str, Any]) -> dict[str, Any]:
+    """Names that go on as what is typed: {"text", "language"} -> {"words": [...]}."""
+    asked = request if isinstance(request, dict) else {}
+    text, language = str(asked.get("text", ""))[:40], str(asked.get("language", "en"))[:2]
+    return {"words": loaders.text_to_image().vocabulary.suggest(text, language)}
 
 
-def load_model(source: str) -> "HubPipeline":
-    """A pipeline on this machine; the last one is kept. Raises WeightsError."""
-    from tasks.text_to_image.pipeline import HubPipeline
+def check_request(
+    prompt: Any, n: Any, seed: Any, n_steps: Any, guidance: Any, style: Any, negative: Any
+) -> tuple["TextToImage", dict[str, Any]]:
+    """The model and the checked arguments of its `steps`. Raises ImageError, WeightsError."""
+    from tasks.core.images import ImageError
+    from tasks.text_to_image.generator import check_settings
 
-    if not (_loaded and _loaded[0].source == source):
-        _loaded.clear()  # before the next one takes its memory
-        gc.collect()
-        _loaded.append(HubPipeline.load(source))
-    return _loaded[0]
+    model = loaders.text_to_image()
+    settings = {
+        "n": parse_int(n, "The number of images"),
+        "seed": parse_seed(seed),
+        "n_steps": parse_int(n_steps, "The number of steps"),
+        "guidance": model.guidance if guidance is None else guidance,
+    }
+    check_settings(*settings.values())
+    if settings["n"] > MAX_IMAGES or settings["n_steps"] > MAX_STEPS:
+        raise ImageError(
+            f"At most {MAX_IMAGES} images in {MAX_STEPS} steps; {settings['n']} in "
+            f"{settings['n_steps']} were asked for."
+        )
+    for text in (prompt, negative):
+        model.read(text, style)
+    return model, {"prompt": prompt, **settings, "style": style, "negative": negative}
 
 
 def begin(
-    source: Any, prompt: Any, n_steps: Any, guidance: Any, size: Any, seed: Any
+    prompt: Any, n: Any, seed: Any, n_steps: Any, guidance: Any, style: Any, negative: Any
 ) -> dict[str, Any]:
-    """Queue a job for the player; the pipeline is loaded in it."""
-    from tasks.core.weights import WeightsError
-    from tasks.text_to_image import hub, pipeline
-
-    name = parse_name(source)
-    settings = {
-        "seed": parse_seed(seed),
-        "n_steps": parse_int(n_steps, "The number of steps"),
-        "guidance": guidance,
-        "size": parse_int(size, "The size"),
-    }
-    pipeline.check_settings(prompt, **settings)
-    if hub.find_local(name) is None:
-        raise WeightsError(
-            f"{name} is not on this machine yet. Press “Look it up”: it says how much there is to "
-            "download, and offers it."
-        )
-    about = {"name": f"text-seed{settings['seed']}", "model": name, "prompt": prompt, **settings}
-    return JOBS.start(frames(name, prompt, settings, about), settings["n_steps"] + 1, about)
+    """Queue a job for the player."""
+    model, settings = check_request(prompt, n, seed, n_steps, guidance, style, negative)
+    caption = model.read(prompt, style)
+    note = word_maps.reading_html(caption, model.vocabulary, settings["n"])
+    about = {"name": f"text-seed{settings['seed']}", "model": model.card.name, **settings}
+    steps = word_maps.frames(model.steps(**settings), caption, note)
+    return JOBS.start(steps, settings["n_steps"], about)
 
 
-def frames(
-    source: str, prompt: str, settings: dict[str, Any], about: dict[str, Any]
-) -> Iterator[Frame]:
-    """A frame for each step, all of one size, and one with the image."""
-    with stopwatch() as ms:
-        model = load_model(source)
-    notes = tokens_html(model, prompt)
-    if ms() > 2000:
-        notes += f"<p>Loading the pipeline took {ms() / 1000:.0f} s of the time above.</p>"
-    side = panel_side(settings["size"], settings["n_steps"] + 2)
-    for step in model.steps(prompt, **settings):
-        if step.image is None:
-            right, title = step.x0, f"Step {step.i} of {step.n}: from t = {step.t:.0f}"
-            text = step_html(step, model.colours.explained)
-        else:
-            right, title = step.image, "The image, decoded"
-            text = image_html(step, about, side)
-        panels = resize(step.x_t, side)[None], resize(right, side, smooth=True)[None]
-        yield Frame(panels, title, text + notes)
+def text_to_image(
+    prompt: str = PROMPT,
+    n: int = 4,
+    seed: int = 0,
+    steps: int = 20,
+    guidance: float | None = None,
+    style: str = "noto",
+    negative: str = "",
+) -> "np.ndarray":
+    """Generate small drawings from a caption in one of twelve languages.
+
+    Args:
+        prompt: a thing or two, with colour, background, number or place, as "a fox on a blue
+            background" or "cat left of dog"; "(fox:0.5)" halves a word's weight; empty: anything.
+            At most 1000 characters.
+        n: 1 to 9 images.
+        seed: 0 to 2147483647; the same seed gives the same images.
+        steps: 1 to 50.
+        guidance: 0 to 20, towards the prompt; 1 = none; by default the best one, from the card.
+        style: "noto", "twemoji", "openmoji", "fluent", "fluent-flat" or "fxemoji".
+        negative: what to stay away from, in the same words.
+    Returns:
+        A PNG with the images, 64 px each, side by side, row by row.
+    """
+    from tasks.ui.step_player_files import grid
+
+    model, settings = check_request(prompt, n, seed, steps, guidance, style, negative)
+    only_last = (Frame((s.images,) if s.i == s.n else ()) for s in model.steps(**settings))
+    return grid(JOBS.finish(only_last, settings["n_steps"]).panels[0])
 
 
-def panel_side(size: int, count: int) -> int:
-    """px: the size, halved until two panels in `count` frames fit into MAX_BYTES."""
-    side = size
-    while side > 64 and 2 * 3 * side * side * count > MAX_BYTES:
-        side //= 2
-    return side
+def best_guidance() -> float:
+    """The guidance that scored best, from the card."""
+    from tasks.core import weights
+
+    try:
+        return float(weights.read_card("text_to_image").preprocess.get("guidance", 3.0))
+    except weights.WeightsError:
+        return 3.0
 
 
-def resize(image: np.ndarray, side: int, smooth: bool = False) -> np.ndarray:
-    """uint8 (h, w, 3) -> uint8 (side, side, 3), bicubic if smooth, else nearest pixel."""
-    from PIL import Image
-
-    method = Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
-    return np.asarray(Image.fromarray(image).resize((side, side), method))
-
-
-def step_html(step: "PipelineStep", explained: float) -> str:
-    right = (
-        "Right: the network’s prediction for the end"
-        if step.predicted
-        else "This scheduler gives no prediction; right: x<sub>t</sub>"
-    )
-    return (
-        f"<p>{step.seconds:.1f} s. {right}. Until the decoder has run, colours are a linear map of "
-        f"the latent, fitted to this decoder; on smooth latents it explains {100 * explained:.0f} "
-        "% of the variance of the decoded colours.</p>"
+def style_choice(elem_id: str) -> gr.Dropdown:
+    return gr.Dropdown(
+        list(STYLE_NAMES.items()),
+        value=STYLES[0],
+        label="Style",
+        filterable=False,
+        min_width=120,
+        elem_id=elem_id,
     )
 
 
-def tokens_html(model: "HubPipeline", prompt: str) -> str:
-    """The prompt as the tokens that the text encoder reads."""
-    read, dropped = model.tokens(prompt)
-    if not read:
-        return ""
-    cut = f" Too long: “{escape(' '.join(dropped))}” is not read." if dropped else ""
-    return f"<p>Read as {len(read)} tokens: {escape(' · '.join(read))}.{cut}</p>"
-
-
-def image_html(step: "PipelineStep", about: dict[str, Any], side: int) -> str:
-    """The image at its own size as a download; also shown if the panels are smaller."""
-    assert step.image is not None
-    size = step.image.shape[0]
-    url = f"data:image/png;base64,{base64.b64encode(to_png(step.image, about)).decode()}"
-    text = f"<p>Decoded in {step.seconds:.1f} s. "
-    if step.withheld:
-        text = f"<p>The pipeline’s own safety checker has withheld this image.</p>{text}"
-    text += (
-        f"<a href='{url}' download='{about['name']}.png'>The image as PNG, {size} × {size} px, "
-        "with prompt, seed and settings inside</a></p>"
+def build_generate() -> None:
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=260):
+            prompt = gr.Textbox(
+                PROMPT,
+                label="Prompt",
+                lines=2,
+                max_lines=4,
+                elem_id="words-prompt",
+            )
+            go = gr.Button("Generate", variant="primary", elem_id="words-go")
+            gr.Examples(EXAMPLES, prompt, label="Try")
+            with gr.Row():
+                style = style_choice("words-style")
+                seed = gr.Number(
+                    0,
+                    label="Seed (empty = random)",
+                    precision=0,
+                    min_width=90,
+                    elem_id="words-seed",
+                )
+            with gr.Accordion("More settings", open=False):
+                with gr.Row():
+                    n = gr.Slider(1, MAX_IMAGES, 4, step=1, label="Images", min_width=120)
+                    n_steps = gr.Slider(1, MAX_STEPS, 20, step=1, label="Steps", min_width=120)
+                guidance = gr.Slider(
+                    0,
+                    12,
+                    best_guidance(),
+                    step=0.5,
+                    label="Guidance",
+                    info="1 = none; more = closer to the prompt, harsher colours",
+                )
+                negative = gr.Textbox("", label="Negative prompt", max_lines=2)
+        with gr.Column(scale=5, min_width=300, elem_classes="lab-result"):
+            player = step_player(
+                word_maps.PANELS,
+                "words-player",
+                "Press Generate: each step is shown as it is computed.",
+                picked=1,
+                parts=[(HERE, "word_maps")],
+                functions=[suggest_words],
+            )
+    fields = [prompt, n, seed, n_steps, guidance, style, negative]
+    names = ["prompt", "n", "seed", "steps", "guidance", "style", "negative"]
+    start_on_click(player, go, begin, fields, names)
+    prompt.submit(
+        report_errors(begin), fields, player, api_visibility="private", show_progress="hidden"
     )
-    if side < size:
-        alt = escape(about["prompt"], quote=True)
-        text += f"<img src='{url}' alt='{alt}' style='max-width:100%'>"
-    return text
+    _api()
 
 
-def to_png(image: np.ndarray, about: dict[str, Any]) -> bytes:
-    """uint8 (H, W, 3) -> PNG; its text chunk "settings" holds the settings as JSON."""
-    from PIL import Image, PngImagePlugin
-
-    info = PngImagePlugin.PngInfo()
-    info.add_text("settings", json.dumps(about))
-    out = io.BytesIO()
-    Image.fromarray(image).save(out, "PNG", pnginfo=info)
-    return out.getvalue()
-
-
-def build_player() -> gr.HTML:
-    return step_player(
-        PANELS,
-        "text-player",
-        "Each step is shown as it is computed; at the end the decoder turns the latent into the "
-        "image.",
-    )
+def _api() -> None:
+    """The public endpoint, /text_to_image, on hidden components."""
+    inputs = [
+        gr.Textbox(PROMPT, label="prompt", visible=False),
+        number(4, "n"),
+        number(0, "seed"),
+        number(20, "steps"),
+        number(None, "guidance"),
+        gr.Textbox("noto", label="style", visible=False),
+        gr.Textbox("", label="negative", visible=False),
+    ]
+    result = gr.Image(format="png", visible=False, label="images")
+    endpoint(text_to_image, inputs, result)
