@@ -503,6 +503,22 @@ def neighbours() -> None:
     write_outputs("neighbours", NOTE + tab.pairs(places["neighbours"]))
 
 
+def text_to_image() -> None:
+    from tasks.text_to_image.tab import generate, paint, strips
+
+    job = generate.begin(generate.PROMPT, 4, SEED, 20, generate.best_guidance(), "noto", "")
+    record_player("words-player", job, "the prompt beside it, seed 0.")
+    job = strips.begin_strip(strips.WALK, "a fox", "a cat on yellow", SEED, "noto")
+    record_player("strips-player", job, "from a fox to a cat on yellow, seed 0.", 6)
+    drawn = loaders.text_to_image().generate("smiling face", 1, SEED)[0]
+    canvas = np.dstack([drawn, np.full(drawn.shape[:2], 255, np.uint8)])
+    top = np.zeros_like(canvas)
+    top[12:34, 4:60, 3] = 255
+    editor = {"background": canvas, "layers": [top]}
+    job = paint.begin_paint(editor, "sunglasses", 0.9, SEED, "noto")
+    record_player("paint-player", job, "sunglasses painted over a generated face, seed 0.", 6)
+
+
 EXAMPLES: dict[str, Callable[[], None]] = {
     "digit-pad": digit_pad,
     "photos": photos,
@@ -529,6 +545,7 @@ EXAMPLES: dict[str, Callable[[], None]] = {
     "noise-and-denoise": noise_and_denoise,
     "diffusion-generate": diffusion_generate,
     "samplers": samplers,
+    "text-to-image": text_to_image,
     "comparison": comparison,
     "neighbours": neighbours,
 }

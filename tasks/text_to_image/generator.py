@@ -177,7 +177,7 @@ class TextToImage:
         """
         guidance = self.guidance if guidance is None else guidance
         guidances = check_settings(n, seed, n_steps, guidance)
-        prompts = [prompt] * n if isinstance(prompt, str) else list(prompt)
+        prompts = list(prompt) if isinstance(prompt, list | tuple) else [prompt] * n
         if len(prompts) != n:
             raise ImageError(f"{n} images need one prompt or {n}; {len(prompts)} came.")
         condition = self.condition([self.read(text, style, language) for text in prompts])

@@ -22,7 +22,7 @@ LEAD = lead(
     "The encoder folds 64 x 64 px into a latent of 16 x 16 positions. Noise is added as far as "
     "the strength says, and the network removes it towards the prompt. Outside of what you paint "
     "the latent is set back at every step.",
-    flow("photo:your image", "net:encoder", "+noise:noise", "net:U-Net", "image:another one"),
+    flow("image:your image", "net:encoder", "+noise:noise", "net:U-Net", "image:another one"),
 )
 
 

@@ -66,12 +66,12 @@ def rows_html(captions: Sequence[str]) -> str:
 
 
 def word_html(word: "Word", maps: np.ndarray) -> str:
-    """One word; maps float (n, 8, 8), its share of the attention."""
+    """One word; maps float (n, 8, 8), its share of the attention, shown relative to its most."""
     from tasks.text_to_image.concepts import FIXED
 
     meant = next((name for name, k in FIXED.items() if k == word.meant[0]), "")
     text = word.text or meant
-    levels = (255 * maps.clip(0, 1)).round().astype(np.uint8)
+    levels = (255 * maps / max(float(maps.max()), 1e-6)).round().astype(np.uint8)
     factor = "" if word.weight == 1 else f" × {word.weight:g}"
     return (
         f"<button type='button' class='word' data-maps='{encode_base64(levels)}' "
