@@ -98,3 +98,12 @@ def stopwatch(clock: Callable[[], float] = time.perf_counter) -> Iterator[Callab
         yield lambda: 1000 * ((clock() if end is None else end) - start)
     finally:
         end = clock()
+
+
+def seeded_noise(n: int, seed: int) -> "list[torch.Generator]":
+    """A generator for each of n images, so that image k does not depend on n; on the CPU, so that
+    noise is the same on every device.
+    """
+    import torch
+
+    return [torch.Generator().manual_seed(seed * 1_000_003 + k) for k in range(n)]

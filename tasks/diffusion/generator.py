@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from tasks.core import device, weights
-from tasks.core.device import stopwatch
+from tasks.core.device import seeded_noise, stopwatch
 from tasks.core.images import ImageError, to_uint8
-from tasks.core.noise import seeded_noise
 from tasks.core.zero_gpu import on_gpu
 from tasks.diffusion import engine, restore
 from tasks.diffusion.process import DiffusionStep, T, alpha_bars, to_numpy

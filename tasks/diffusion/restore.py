@@ -15,9 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tasks.core import device
-from tasks.core.device import stopwatch
+from tasks.core.device import seeded_noise, stopwatch
 from tasks.core.images import ImageError
-from tasks.core.noise import seeded_noise
 from tasks.core.zero_gpu import on_gpu
 from tasks.diffusion.process import DiffusionModel, DiffusionStep, T, to_numpy
 

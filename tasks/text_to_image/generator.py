@@ -23,9 +23,8 @@ import torch
 from torch import Tensor
 
 from tasks.core import device, weights
-from tasks.core.device import stopwatch
+from tasks.core.device import seeded_noise, stopwatch
 from tasks.core.images import ImageError
-from tasks.core.noise import seeded_noise
 from tasks.core.zero_gpu import on_gpu
 from tasks.networks.word_unet import TextReader, WordUNet
 from tasks.text_to_image.captions import Caption, Vocabulary
@@ -64,7 +63,7 @@ class TextStep:
     seconds: float
 
 
-class Condition(NamedTuple):
+class Conditioning(NamedTuple):
     """Captions as the U-Net gets them, one for each image."""
 
     states: Tensor  # (n, words, states)
@@ -202,23 +201,23 @@ class TextToImage:
             end._replace(weight=end.weight * by)
             for end, by in zip(ends, (1 - share, share), strict=True)
         ]
-        both = Condition(*(torch.cat(parts, 1) for parts in zip(*faded, strict=True)))
+        both = Conditioning(*(torch.cat(parts, 1) for parts in zip(*faded, strict=True)))
         against = self.condition([self.read("")] * n)
         return self._sample(both, against, self._noise(n, seed, True), n_steps, guidances, None)
 
     @torch.inference_mode()
-    def condition(self, captions: Sequence[Caption]) -> Condition:
+    def condition(self, captions: Sequence[Caption]) -> Conditioning:
         """What the dictionary makes of captions; image k gets choice k of a word with several."""
         on = device.best()
         ids, roles, weight = (part.to(on) for part in concepts(captions))
         states, canvas, absent = self.reader.dictionary(ids, roles)
-        return Condition(states, canvas, absent, weight)
+        return Conditioning(states, canvas, absent, weight)
 
     @torch.inference_mode()
     def _sample(
         self,
-        condition: Condition,
-        against: Condition,
+        condition: Conditioning,
+        against: Conditioning,
         noise: Tensor,
         n_steps: int,
         guidances: list[float],
@@ -246,7 +245,7 @@ class TextToImage:
             )
 
     def velocity(
-        self, x: Tensor, t: float, condition: Condition, against: Condition, by: Tensor
+        self, x: Tensor, t: float, condition: Conditioning, against: Conditioning, by: Tensor
     ) -> tuple[Tensor, Tensor]:
         """v with guidance, v_against + by (v - v_against), and the maps of the caption's words."""
         time = torch.full((len(x),), t, device=x.device)

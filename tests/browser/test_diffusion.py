@@ -288,7 +288,7 @@ def test_text_to_image_with_a_pipeline_in_a_folder(open_page: OpenPage, tmp_path
 
     tiny(tmp_path / "words").save_pretrained(tmp_path / "tiny", safe_serialization=True)
     page = open_page(width=390)
-    choose(page, "Text to image")
+    choose(page, "Text to image", "Larger pipelines")
     name = page.locator("#text-model input")
     name.fill(str(tmp_path / "tiny"))
     name.press("Enter")

@@ -55,6 +55,7 @@ def test_pictures_that_are_pages(open_page: OpenPage, name: str, tmp_path: Path)
 def test_an_address_that_is_typed_and_a_prompt(open_page: OpenPage) -> None:
     page = open_page()
     page.get_by_role("tab", name="Text to image").click()
+    page.get_by_role("tab", name="Larger pipelines").click()
     name = page.locator("#text-model input")
     name.fill(MARKUP)
     name.press("Enter")

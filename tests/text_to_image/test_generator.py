@@ -11,7 +11,7 @@ from tasks.text_to_image import TextToImage
 from tasks.text_to_image.concepts import COLOURS
 from tasks.text_to_image.generator import Given
 
-FEW = {"n_steps": 8}
+FEW: dict[str, Any] = {"n_steps": 8}
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ BAD: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_settings_are_answered_with_a_sentence(model: TextToImage, name: str) -> None:
-    asked = {"prompt": "a fox", "n": 1, "seed": 0} | BAD[name]
+    asked: dict[str, Any] = {"prompt": "a fox", "n": 1, "seed": 0} | BAD[name]
     with pytest.raises(ImageError, match=r"\w+ .*\.$"):
         list(model.steps(**asked))
 
