@@ -7,6 +7,7 @@ within one frame. A finished job is kept for some minutes, so that it can be sav
 """
 
 import contextvars
+import math
 import secrets
 import sys
 import threading
@@ -66,6 +67,7 @@ class Job:
     total: int  # frames expected; 0 = unknown
     about: Mapping[str, Any]  # settings, for the files saved from it
     polled: float  # s, monotonic: when the page polled last
+    unseen_s: float  # s without a poll after which nobody waits for it
     kind: str = "steps"  # of AT_ONCE
     frames: list[Any] = field(default_factory=list)  # computed so far, each a Step
     seconds: float = 0.0  # of computing
@@ -128,13 +130,19 @@ class JobQueue:
         self._has_workers: set[str] = set()  # kinds
 
     def start(
-        self, source: Iterator[Any], total: int, about: Mapping[str, Any], kind: str = "steps"
+        self,
+        source: Iterator[Any],
+        total: int,
+        about: Mapping[str, Any],
+        kind: str = "steps",
+        unseen_s: float | None = None,
     ) -> dict[str, Any]:
         """Queue a job: {"run": its id, "total": frames expected}. Raises BusyError.
 
         Args:
             source: of Steps; the page's player shows Frames.
             kind: of AT_ONCE; "videos" are computed beside the "steps" of others, as frames.
+            unseen_s: as of the queue, which is meant by None.
         """
         now = self.clock()
         with self._changed:
@@ -145,7 +153,8 @@ class JobQueue:
                 )
             self._delete_finished(now)
             token = secrets.token_hex(16)
-            self._all[token] = Job(source, total, about, now, kind)
+            unseen_s = self.unseen_s if unseen_s is None else unseen_s
+            self._all[token] = Job(source, total, about, now, unseen_s, kind)
             if kind not in self._has_workers:
                 self._has_workers.add(kind)
                 for _ in range(AT_ONCE[kind]):
@@ -188,7 +197,8 @@ class JobQueue:
 
         Raises BusyError; ImageError: what went wrong, or nothing was computed.
         """
-        token = self.start(source, total, {}, kind)["run"]
+        # its caller waits until this is closed, however long a busy machine lets it wait for a poll
+        token = self.start(source, total, {}, kind, unseen_s=math.inf)["run"]
         job = self.get(token)
         try:
             # no job has so many frames, so only its end ends the wait
@@ -230,7 +240,7 @@ class JobQueue:
     def _end_unseen(self, now: float) -> None:
         """Of the jobs that wait, end those that nobody waits for any more."""
         for job in self._all.values():
-            unseen = job.stopped or now - job.polled > self.unseen_s
+            unseen = job.stopped or now - job.polled > job.unseen_s
             if unseen and not job.started and not job.done:
                 job.stopped = job.done = True
                 job.source = iter(())
@@ -280,7 +290,7 @@ class JobQueue:
 
     def _compute(self, job: Job) -> None:
         def is_over() -> bool:
-            return job.stopped or self.clock() - job.polled >= self.unseen_s
+            return job.stopped or self.clock() - job.polled >= job.unseen_s
 
         def frames() -> Iterator[Step]:
             try:

@@ -272,6 +272,18 @@ def test_one_who_follows_a_job_and_leaves_ends_it_within_one_frame() -> None:
     assert steps.closed.wait(SOON) and scheduling.CORES.is_idle
 
 
+def test_one_who_follows_a_job_may_be_kept_waiting_by_a_busy_machine() -> None:
+    clock = Clock()
+
+    def slow() -> Iterator[Frame]:
+        for i in range(3):
+            clock.now += 100  # and no poll in all that time
+            yield frame(i)
+
+    queue = JobQueue(clock=clock)
+    assert np.array_equal(queue.finish(slow(), 3).panels[0], frame(2).panels[0])
+
+
 def test_one_who_leaves_before_the_turn_came_is_never_computed() -> None:
     queue, first, log = JobQueue(), Steps(1), list[str]()
     busy = queue.start(iter(first), 1, {})["run"]

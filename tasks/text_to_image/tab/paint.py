@@ -122,10 +122,16 @@ def build_paint() -> None:
                 brush=gr.Brush(colors=["#0d9488"], color_mode="fixed", default_size=40),
                 transforms=(),
                 layers=False,
-                label="Image; paint where it is to change, nothing painted: everywhere",
+                label="Image",
+                height=260,
                 elem_id="paint-editor",
             )
-            prompt = gr.Textbox("sunglasses", label="What should be there", max_lines=2)
+            prompt = gr.Textbox(
+                "sunglasses",
+                label="What should be there",
+                info="Paint where it is to change; nothing painted: everywhere",
+                max_lines=2,
+            )
             go = gr.Button("Paint", variant="primary", elem_id="paint-go")
             strength = gr.Slider(
                 0.05, 1, 0.8, step=0.05, label="Strength", info="1 = nothing of it stays"
