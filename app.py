@@ -10,6 +10,7 @@ import threading
 
 from tasks.server import temp_files
 from tasks.server.environment import limit_malloc, set_environment, without_garbage_collection
+from tasks.server.field_types import refuse_other_types
 from tasks.server.gradio_patches import patch_server, patched_import
 
 with without_garbage_collection(), patched_import():
@@ -74,6 +75,7 @@ def build_app() -> gr.Blocks:
                     tab.build_tab()
         footer.build_footer()
         send_to.connect(app)
+    refuse_other_types(app)
     return app
 
 

@@ -107,7 +107,7 @@ def _undigested(component: Any) -> Any:
         type(component),
         f"Sent{component.__name__}",
         (component,),
-        {"preprocess": _as_sent, "is_template": True, "__module__": __name__},
+        {"preprocess": _as_sent, "as_sent": True, "is_template": True, "__module__": __name__},
     )
 
 

@@ -39,7 +39,9 @@ LEAD = lead(
 
 def clean_image(name: str) -> np.ndarray:
     """One of IMAGES in grey, float32 (H, W) in [0, 1]. Raises ImageError."""
-    found = sample_images((IMAGES.get(name, IMAGES["Lion"]),))
+    if not isinstance(name, str) or name not in IMAGES:
+        raise images.ImageError(f"Images are {', '.join(IMAGES)}; {str(name)[:30]!r} came.")
+    found = sample_images((IMAGES[name],))
     if not found:
         raise images.ImageError(
             f"The package that brings the image {name!r} is not installed. Choose another one."
