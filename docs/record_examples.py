@@ -35,6 +35,7 @@ SEED = 0
 SIDE = 640  # px of an image's longer side
 QUALITY = 78  # of photos; of small pixels that are enlarged, PIXEL_QUALITY
 PIXEL_QUALITY = 88
+TAUGHT_SIDE = 80  # px of a taught frame's thumbnail
 PLAYER_FRAMES = 9  # of a step player, evenly chosen
 CLIP_WH, CLIP_FPS, CLIP_SECONDS = (480, 360), 15, 4
 MASK_WH = (160, 120)  # px of a clip's masks
@@ -150,6 +151,23 @@ def digit_pad() -> None:
     answer = {**answer, "probabilities": inside["probabilities"]}
     value = {"drawing": encode_base64(drawing), "answer": answer, "inside": inside}
     write_json("digit-pad", value)
+
+
+def teach() -> None:
+    from tasks.classification.tab import teach as tab
+
+    tab.load_example()  # the first pass also warms up
+    example = tab.load_example()
+    for frame in example["frames"]:
+        frame["jpeg"] = jpeg_url(frame["jpeg"], TAUGHT_SIDE)
+    write_json("teach", example)
+
+
+def jpeg_url(url: str, side: int) -> str:
+    """An image's data URL, reduced to `side` px."""
+    image, out = Image.open(BytesIO(base64.b64decode(url.partition(",")[2]))), BytesIO()
+    image.resize((side, side)).save(out, "JPEG", quality=QUALITY)
+    return data_url(out.getvalue(), "image/jpeg")
 
 
 def drawn(label: int) -> bytes:
@@ -522,6 +540,7 @@ def text_to_image() -> None:
 EXAMPLES: dict[str, Callable[[], None]] = {
     "digit-pad": digit_pad,
     "photos": photos,
+    "teach": teach,
     "detect-images": detect_images,
     "detect-compare": detect_compare,
     "detect-video": detect_video,

@@ -7,7 +7,6 @@ shift, "good" below
 0.1 (https://web.dev/articles/cls), counted from the click to the result.
 """
 
-import os
 from collections.abc import Callable
 
 import pytest
@@ -63,8 +62,7 @@ def test_every_tab_is_accessible(open_page: OpenPage, theme: str, width: int) ->
     assert page.problems == []  # type: ignore[attr-defined]
 
 
-@pytest.mark.skipif("IMAGE_LAB_SWEEP" not in os.environ, reason="ten minutes: IMAGE_LAB_SWEEP=1")
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(600)
 @pytest.mark.slow
 @pytest.mark.parametrize("state", ["example", "empty"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -78,10 +76,10 @@ def test_every_sub_tab_is_accessible(open_page: OpenPage, theme: str, state: str
     assert len(links) > 25
     for link in links:
         page.evaluate("(link) => { location.hash = link; }", link)
-        page.wait_for_timeout(1500)
-        found += [f"{link}: {rule}" for rule in violations(page)]
+        page.wait_for_timeout(500)  # of a click, whose own changes are no jumps
         page.evaluate(SHIFT)
-        page.wait_for_timeout(500)
+        page.wait_for_timeout(1000)
+        found += [f"{link}: {rule}" for rule in violations(page)]
         shift = page.evaluate("window.shift")
         if shift >= LITTLE_SHIFT:
             found.append(f"{link} jumps by {shift:.3f}")

@@ -79,7 +79,13 @@ const widget = {
   },
 };
 
-// -- the example ---------------------------------------------------------------------------------------------------
+// -- the example: recorded, until the network is there ---------------------------------------------------------------
+async function showRecorded() {
+  const recorded = await recording('teach').catch(() => null);
+  if (!recorded || example || !isExample) return;
+  example = recorded;
+  openExample();
+}
 async function prepare() {
   say('Loading the network…');
   const answer = await untilLoaded(() => server.prepare_teaching(null));
@@ -763,6 +769,8 @@ $('.load-file').addEventListener('change', async () => {
   if (!stream) askStill();
 });
 
-new IntersectionObserver(([seen]) => {
-  if (seen.isIntersecting && !example && !about) prepare();
+new IntersectionObserver(async ([seen]) => {
+  if (!seen.isIntersecting || about) return;
+  await showRecorded();
+  if (!about) prepare();
 }).observe(stage);

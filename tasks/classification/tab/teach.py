@@ -29,6 +29,8 @@ from tasks.core.palettes import CLASS_COLOURS
 from tasks.ui.errors import report_errors, return_errors
 from tasks.ui.image_input import image_input
 from tasks.ui.live_camera import decode_frame, live_camera, parse_visitor
+from tasks.ui.page.figures import flow
+from tasks.ui.page.lead import lead
 from tasks.ui.widget import data_url, decode_base64, encode_base64
 
 if TYPE_CHECKING:
@@ -38,9 +40,11 @@ KEPT_S = 1800  # s after its last call that a lesson is kept
 MAX_LESSONS = 32
 MAX_FRAMES = 16_000  # of all lessons together; each takes 10 KB
 AT_ONCE = 4  # frames of one call
-LEAD = (
-    "<p class='lab-lead'>Show the camera two or more things: a network learns to tell them apart "
-    "in a second.</p>"
+LEAD = lead(
+    "Show the camera two or more things; a network learns to tell them apart.",
+    "EfficientNet-Lite0, trained on ImageNet, turns each image into 1280 features and is not "
+    "changed. A linear layer on them is fitted to your images, in a second: transfer learning.",
+    flow("image:your images", "narrow:the network", "code:1280 features", "bars:your classes"),
 )
 
 
@@ -113,10 +117,11 @@ BUSY = {"busy": True}
 @return_errors
 def prepare_teaching(_: Any = None) -> dict[str, Any]:
     """The example, as the page shows it, or {"loading": True} at once, or {"error"}."""
-    return scheduling.LOADS.poll(("teach",), _load_example) or {"loading": True}
+    return scheduling.LOADS.poll(("teach",), load_example) or {"loading": True}
 
 
-def _load_example(_: object = None) -> dict[str, Any]:
+def load_example(_: object = None) -> dict[str, Any]:
+    """The example taught, its report, and the images that are shown with their answers."""
     with scheduling.CORES.step():
         example = EXAMPLE()
     shown = []

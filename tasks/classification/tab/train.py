@@ -26,6 +26,8 @@ from tasks.core.model_cache import Lazy
 from tasks.ui.charts import Axis, Series, chart
 from tasks.ui.errors import describe_error, return_errors
 from tasks.ui.image_input import decode_drawing
+from tasks.ui.page.figures import flow
+from tasks.ui.page.lead import lead
 from tasks.ui.widget import DRAWING_PAD, data_url, decode_base64, encode_base64, widget
 
 if TYPE_CHECKING:
@@ -37,9 +39,12 @@ KEPT_S = 900.0  # s after its last poll that a run is kept, to be gone on with a
 ALIVE = 4  # runs that compute at once, of all visitors
 KEPT = 12  # runs in memory; each takes 60 MB at most
 COLUMNS = 40  # of the image of all digits kept aside
-LEAD = (
-    "<p class='lab-lead'>Press Train and watch a network learn digits from random weights: its "
-    "loss, its filters, the digits that are still wrong, and what it says of your drawing.</p>"
+LEAD = lead(
+    "A network learns digits from random weights while you watch.",
+    "Each step computes the loss of a batch and its gradient with respect to every weight; the "
+    "optimiser moves the weights against it. Shown are the loss, the first layer's filters, the "
+    "digits that are still wrong, and the prediction for your drawing.",
+    flow("digit:a batch", "narrow:the network", "bars:its loss", back="gradients change weights"),
 )
 
 

@@ -104,8 +104,8 @@ def build_compare() -> None:
     yolo = [(title_of(str(c["name"])), str(c["name"])) for c in models.detector_choices()]
     others = [(model.offer, name) for name, model in TORCHVISION_DETECTORS.items()]
     shown, shown_table = recorded("detect-compare", 2)
-    with gr.Row():
-        with gr.Column(scale=4, min_width=300):
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=3, min_width=280):
             _, image = checked_photo_input(
                 "An image",
                 SAMPLES,
@@ -113,26 +113,27 @@ def build_compare() -> None:
                 height=260,
                 example=example_of(shown),
             )
-        with gr.Column(scale=6, min_width=300):
+        with gr.Column(scale=4, min_width=300):
+            with gr.Row():
+                start = gr.Button("Compare", variant="primary", elem_id="detect-compare-start")
+                stop = gr.Button("Stop")
             chosen = gr.CheckboxGroup(
                 yolo + others, value=[yolo[0][1]], label="Detectors", elem_id="compare-detectors"
             )
             confidence = gr.Slider(0.05, 0.95, CONFIDENCE, step=0.05, label="Confidence")
-            with gr.Row():
-                start = gr.Button("Compare", variant="primary")
-                stop = gr.Button("Stop")
-    table = gr.HTML(shown_table or HINT, elem_id="compare-table")
-    gallery = gr.Gallery(
-        shown,
-        label="Detections",
-        format="png",
-        columns=2,
-        height="auto",
-        object_fit="contain",
-        interactive=False,
-        elem_id="compare-gallery",
-        elem_classes="lab-gallery",
-    )
+        with gr.Column(scale=5, min_width=300, elem_classes="lab-first"):
+            table = gr.HTML(shown_table or HINT, elem_id="compare-table")
+            gallery = gr.Gallery(
+                shown,
+                label="Detections",
+                format="png",
+                columns=2,
+                height="auto",
+                object_fit="contain",
+                interactive=False,
+                elem_id="compare-gallery",
+                elem_classes="lab-gallery",
+            )
     send_gallery("compare-gallery")
     gr.HTML(LOUPE)
     running = start.click(

@@ -130,24 +130,26 @@ def build_forward() -> None:
             flow("digit:the image", "noise:noised to t", "net:U-Net", "digit:denoised"),
         )
     )
-    drawn = pad.pad("forward", "forward-pad", available())
-    with gr.Tabs():
-        with gr.Tab("Denoise from here", id="back"):
-            with gr.Row():
-                n_steps = gr.Slider(1, 50, 20, step=1, label="Steps back", min_width=200)
-                go = gr.Button(
-                    "Denoise from here", variant="primary", elem_id="forward-go", min_width=200
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=5, min_width=300):
+            drawn = pad.pad("forward", "forward-pad", available())
+        with gr.Column(scale=6, min_width=300), gr.Tabs():
+            with gr.Tab("Denoise from here", id="back"):
+                with gr.Row():
+                    n_steps = gr.Slider(1, 50, 20, step=1, label="Steps back", min_width=200)
+                    go = gr.Button(
+                        "Denoise from here", variant="primary", elem_id="forward-go", min_width=200
+                    )
+                player = step_player(
+                    ("the original", *frames.PANELS),
+                    "forward-player",
+                    "The denoising steps appear here.",
+                    chart=frames.schedule_chart(),
+                    picked=1,
                 )
-            player = step_player(
-                ("the original", *frames.PANELS),
-                "forward-player",
-                "The denoising steps appear here.",
-                chart=frames.schedule_chart(),
-                picked=1,
-            )
-            start_on_click(player, go, begin_denoise, [drawn, n_steps])
-        with gr.Tab("Reversible noise", id="far"):
-            reversible_noise.build_reversible(drawn)
+                start_on_click(player, go, begin_denoise, [drawn, n_steps])
+            with gr.Tab("Reversible noise", id="far"):
+                reversible_noise.build_reversible(drawn)
 
 
 # -- inpainting ------------------------------------------------------------------------------------

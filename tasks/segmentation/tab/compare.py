@@ -103,26 +103,29 @@ def build_compare(image: gr.State) -> None:
     gr.HTML(LEAD)
     bundled = models.segmenter_choices()
     downloads = [(model.offer, name) for name, model in TORCHVISION_SEGMENTERS.items()]
-    chosen = gr.CheckboxGroup(
-        bundled + downloads,
-        value=[bundled[0][1]],
-        label="Networks",
-        elem_id="segment-compare-networks",
-    )
-    with gr.Row():
-        start = gr.Button("Compare", variant="primary", elem_id="segment-compare-start")
-        stop = gr.Button("Stop")
     shown, shown_table = recordings.outputs("segment-compare", 2)
-    table = gr.HTML(shown_table or HINT, elem_id="segment-compare-table")
-    gallery = gr.Gallery(
-        shown,
-        label="The image in each network's classes",
-        format="png",
-        columns=2,
-        interactive=False,
-        elem_id="segment-compare-gallery",
-        elem_classes="lab-gallery",
-    )
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=4, min_width=300):
+            with gr.Row():
+                start = gr.Button("Compare", variant="primary", elem_id="segment-compare-start")
+                stop = gr.Button("Stop")
+            chosen = gr.CheckboxGroup(
+                bundled + downloads,
+                value=[bundled[0][1]],
+                label="Networks",
+                elem_id="segment-compare-networks",
+            )
+        with gr.Column(scale=6, min_width=300, elem_classes="lab-first"):
+            table = gr.HTML(shown_table or HINT, elem_id="segment-compare-table")
+            gallery = gr.Gallery(
+                shown,
+                label="The image in each network's classes",
+                format="png",
+                columns=2,
+                interactive=False,
+                elem_id="segment-compare-gallery",
+                elem_classes="lab-gallery",
+            )
     send_gallery("segment-compare-gallery")
     gr.HTML(LOUPE)
     running = start.click(
