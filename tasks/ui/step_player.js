@@ -201,8 +201,7 @@ async function follow(job) {
   if (!frames.length) return;
   const picture = newCanvas(1, 1), panel = frames.at(-1).panels[Number(player.dataset.picked)];
   draw(picture, panel);
-  element.dispatchEvent(new CustomEvent('lab-result', {bubbles: true,
-    detail: {picture, caption: frames.at(-1).title, link: job.link}}));
+  tellResult(picture, frames.at(-1).title, {link: job.link});
 }
 stop.addEventListener('click', () => { if (jobId) server.step_player_stop(jobId); });
 watch('value', () => {

@@ -60,6 +60,13 @@ function latestOnly(request) {
   };
 }
 
+// A finished result, for the strip of earlier ones (page/history.js). `more`: the link that computes it again; `part`:
+// replaces the newest one of the same part, as a drawing does that goes on.
+function tellResult(picture, caption, more = {}) {
+  const detail = {picture, caption, ...more};
+  element.dispatchEvent(new CustomEvent('lab-result', {bubbles: true, detail}));
+}
+
 // -- recordings: what a sub-tab opens with (tasks/ui/recordings) -------------------------------------------------------------
 const recordingUrl = (file) => new URL(`gradio_api/file=tasks/ui/recordings/${file}`, document.baseURI).href;
 async function recording(name) { // null where there is none

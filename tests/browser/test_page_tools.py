@@ -229,3 +229,50 @@ def test_a_video_that_no_browser_plays(open_page: OpenPage, tmp_path: Path) -> N
     page.locator("#detect-video-start").click()
     expect(page.locator("#detect-video-said")).to_contain_text("5 frames", timeout=DONE)
     expect(page.locator(".toast-body")).to_have_count(0)
+
+
+def test_a_drawing_is_one_earlier_result_however_often_it_is_read(open_page: OpenPage) -> None:
+    page = open_page()
+    follow(page, "classification")
+    kept = page.locator(".lab-history li")
+    for n, digit in enumerate("47", start=1):
+        page.locator("#digit-pad").get_by_role("button", name=f"Draw {digit}").click()
+        inside = f"#digit-pad .frame[data-answer='{digit}'][data-inside]"
+        page.locator(inside).wait_for(timeout=DONE)
+        expect(kept).to_have_count(n)
+        expect(kept.first.get_by_role("button", name=f" {digit}, ")).to_be_visible()
+
+
+def test_a_segmented_image_and_a_snapshot_are_earlier_results(open_page: OpenPage) -> None:
+    page = open_page()
+    follow(page, "segmentation")
+    kept = page.locator(".lab-history li")
+    expect(page.locator("#segment-view .under")).to_contain_text("Example")
+    expect(kept).to_have_count(0)
+    page.locator("button.gallery-item:visible").nth(1).click()
+    expect(kept).to_have_count(1, timeout=DONE)
+    expect(kept.first.locator("button")).to_have_attribute("title", re.compile(r"\w+ \d+ %, "))
+    follow(page, "segmentation/camera")
+    page.locator("#live-segmentation .camera .clip").click()
+    expect(page.locator("#live-segmentation .snapshot")).to_be_enabled()
+    with page.expect_download():
+        page.locator("#live-segmentation .snapshot").click()
+    expect(kept).to_have_count(2)
+    expect(kept.first.locator("button")).to_have_attribute("title", "Snapshot")
+
+
+def test_the_camera_fills_the_screen_and_leaves_it(open_page: OpenPage) -> None:
+    page = open_page()
+    follow(page, "detection")
+    full = page.locator("#live-detection button.full")
+    full.click()
+    expect(full).to_have_text("Leave full screen")
+    stage = page.locator("#live-detection .stage")
+    assert stage.evaluate("e => document.fullscreenElement === e")
+    box, size = stage.bounding_box(), page.evaluate("[innerWidth, innerHeight]")
+    assert box is not None and [box["width"], box["height"]] == size
+    painted = "e => e.width >= e.clientWidth && e.height >= e.clientHeight"
+    page.wait_for_function(f"({painted})(document.querySelector('#live-detection .over'))")
+    full.click()
+    expect(full).to_have_text("Full screen")
+    assert page.evaluate("document.fullscreenElement") is None

@@ -28,7 +28,7 @@ function smooth(points) { // Catmull-Rom through the points
 }
 function stopDemo() { if (demo) { clearInterval(demo); demo = null; } }
 function drawSample(digit) {
-  stopDemo(); pad.reset();
+  stopDemo(); pad.reset(); drawings++;
   const slant = (Math.random() - .5) * .25, size = .82 + Math.random() * .15, tremble = () => (Math.random() - .5) * .022;
   const place = ([x, y]) => [SIDE * (.5 + size * (x - .5 - slant * (y - .5))), SIDE * (.5 + size * (y - .5))];
   const queue = DIGITS[digit].map((stroke) => smooth(stroke.map(([x, y]) => [x + tremble(), y + tremble()])).map(place));
@@ -52,6 +52,7 @@ for (let d = 0; d < 10; d++) {
 
 // -- requests --------------------------------------------------------------------------------------------------------
 let since = 0, pause = null, last = null; // since: when the pen moved first after what was sent
+let drawings = 0; // begun anew so far
 const latencies = [];
 
 function changed() {
@@ -78,6 +79,7 @@ async function look() {
   const inside = await server.look_inside(answer.digit).catch(() => null);
   if (!inside || inside.error || last !== answer) return;
   show(inside); showInside(inside);
+  tellResult(pad.isEmpty ? $('.seen') : pad.canvas, $('.said').textContent, {part: `digit ${drawings}`});
   $('.timing').textContent = `read at five angles in ${inside.ms.toFixed(1)} ms${strokeTimes()}`;
 }
 function showTiming(ms, answer) {
@@ -118,6 +120,7 @@ function show(answer) {
   $('.best').textContent = probabilities ? order[0] : '–';
   frame.dataset.answer = probabilities ? order[0] : '';
   if (!probabilities) {
+    drawings++;
     say(answer?.error ? answer.error : 'Nothing drawn yet.');
     $('.timing').textContent = '\u00a0';
     caption('the prediction', 'the second class');
@@ -224,7 +227,7 @@ function showInside(inside) {
 document.addEventListener('digit-read', function read(event) {
   if (!element.isConnected) { document.removeEventListener('digit-read', read); return; } // the page was rebuilt
   if (!event.detail?.probabilities && !pad.isEmpty) return; // no image any more, or a bad one: the drawing stays
-  stopDemo(); pad.reset(); since = 0;
+  stopDemo(); pad.reset(); since = 0; drawings++;
   show(event.detail);
   lookLater();
 });
@@ -247,4 +250,4 @@ whenSeen(pad.canvas, async () => {
   show(recorded.answer); showInside(recorded.inside);
   say(`Example. ${$('.said').textContent}`);
 });
-receiveImages((blob) => { stopDemo(); pad.put(blob); });
+receiveImages((blob) => { stopDemo(); drawings++; pad.put(blob); });

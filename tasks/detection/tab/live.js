@@ -244,7 +244,9 @@ function snapshot() { // a canvas; null where people are to be hidden and nobody
 }
 $('.snapshot').addEventListener('click', () => {
   const picture = snapshot();
-  if (picture) saveFile('detections.png', picture.toDataURL('image/png'));
+  if (!picture) return;
+  saveFile('detections.png', picture.toDataURL('image/png'));
+  tellResult(picture, found ? `Snapshot, ${found.boxes.length} found` : 'Snapshot');
 });
 $('send-to').source = () => {
   const picture = snapshot();

@@ -88,8 +88,7 @@ function tellHistory() {
   const picture = newCanvas(28, 28), {class: label, n, seed, truncation} = grid.settings;
   drawDigits(picture, grid.pixels, Math.ceil(Math.sqrt(grid.labels.length)));
   const link = `#gan/gan-generate?${new URLSearchParams({class: label, n, seed, truncation})}`;
-  element.dispatchEvent(new CustomEvent('lab-result', {bubbles: true,
-    detail: {picture, caption: `${n} digits, seed ${seed}`, link}}));
+  tellResult(picture, `${n} digits, seed ${seed}`, {link});
 }
 function take(value) {
   if (isExample) { pins = {a: null, b: null}; next = 'a'; showPins(); } // those of the example, too, are replaced

@@ -131,14 +131,21 @@ stage.addEventListener('keydown', (event) => {
 // -- downloads --------------------------------------------------------------------------------------------------------
 $('.save-mask').addEventListener('click', () => saveFile('classes.png', scene.mask));
 $('.save-about').addEventListener('click', () => saveFile('classes.json', textUrl('application/json', scene.about)));
-$('.save-over').addEventListener('click', () => {
+function composed() { // as it is shown
   const canvas = newCanvas(ids.w, ids.h), ink = canvas.getContext('2d'), from = Number($('.split').value) / 100 * ids.w;
   ink.drawImage(picture, 0, 0);
   ink.globalAlpha = Number($('.opacity').value) / 100;
   if (from < ids.w) ink.drawImage(over, from, 0, ids.w - from, ids.h, from, 0, ids.w - from, ids.h);
-  saveFile('segmented.png', canvas.toDataURL('image/png'));
-});
-watch('value', () => { show(props.value); });
+  return canvas;
+}
+$('.save-over').addEventListener('click', () => saveFile('segmented.png', composed().toDataURL('image/png')));
+async function showResult(value) {
+  await show(value);
+  if (!scene || scene !== value) return; // a newer one came
+  const order = [...scene.shares.keys()].sort((a, b) => scene.shares[b] - scene.shares[a]).slice(0, 3);
+  tellResult(composed(), order.map((i) => `${scene.names[i]} ${percent(scene.shares[i])}`).join(', '));
+}
+watch('value', () => { showResult(props.value); });
 if (props.value) show(props.value);
 else whenSeen(stage, async () => {
   const recorded = await recording('segment-view').catch(() => null);

@@ -93,5 +93,6 @@ $('.snapshot').addEventListener('click', () => {
   on.globalAlpha = Number($('.opacity').value) / 100;
   if (mask.width) on.drawImage(coloured, 0, 0, canvas.width, canvas.height);
   saveFile('segmented.png', canvas.toDataURL('image/png'));
+  tellResult(canvas, 'Snapshot');
 });
 new ResizeObserver(paint).observe(stage);

@@ -1,10 +1,10 @@
 // The last eight results of each tab, above the page's foot: in this page only, gone with it.
-// Widgets tell of a result by the event "lab-result", {picture: canvas, caption, link}; images of
-// gradio's components are noticed when they are loaded.
+// Widgets tell of a result by `tellResult` (ui/widget.js); images of gradio's components are noticed
+// when they are loaded.
 (() => {
   const MOST = 8,
     THUMB = 96; // px
-  const kept = new Map(); // tab -> [{url, thumb, caption, link}], the newest first
+  const kept = new Map(); // tab -> [{url, thumb, caption, link, part}], the newest first
   const tabHere = () => location.hash.slice(1).split(/[/?]/)[0] || 'start';
 
   function scaled(picture, side) {
@@ -16,11 +16,12 @@
     canvas.getContext('2d').drawImage(picture, 0, 0, canvas.width, canvas.height);
     return canvas;
   }
-  function keep({picture, caption, link, tab = tabHere()}) {
+  function keep({picture, caption, link, part, tab = tabHere()}) {
     const list = kept.get(tab) || [];
     const [url, thumb] = [scaled(picture, 960).toDataURL(), scaled(picture, 2 * THUMB).toDataURL()];
     if (list[0]?.url === url) return;
-    list.unshift({url, thumb, caption: caption || 'Result', link});
+    if (part !== undefined && list[0]?.part === part) list.shift();
+    list.unshift({url, thumb, caption: caption || 'Result', link, part});
     kept.set(tab, list.slice(0, MOST));
     show();
   }
