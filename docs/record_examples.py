@@ -423,6 +423,13 @@ def gan_grid() -> None:
     record_player("gan-player", walk, "the path from A to B, pinned above.", 25)
 
 
+def gan_steer() -> None:
+    from tasks.gan.tab import steer
+
+    place = {"x": 0, "y": 0, "mix": 0, "from": "3", "to": "8", "seed": SEED}  # as steer.js opens
+    write_json("gan-steer", {"digit": steer.steer_digit(place), "map": steer.map_plane(place)})
+
+
 def gan_discriminator() -> None:
     from tasks.gan.tab import discriminator
 
@@ -556,6 +563,7 @@ EXAMPLES: dict[str, Callable[[], None]] = {
     "enlarge": enlarge,
     "jpeg": jpeg,
     "gan-grid": gan_grid,
+    "gan-steer": gan_steer,
     "gan-discriminator": gan_discriminator,
     "gan-history": gan_history,
     "pads": pads,

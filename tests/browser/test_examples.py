@@ -11,6 +11,7 @@ DONE = 120_000  # ms: cores that others use, too
 OPENED = {  # those that are recorded: `python -m docs.record_examples`
     "classification": ("#digit-pad .best", "4"),
     "classification/photos": ("#photo-answer", "cheetah"),
+    "classification/teach": ("#live-teach .best", "Cheetah"),
     "detection/pictures": ("#detect-said", "Example"),
     "detection/videos": ("#detect-video-said", "Example"),
     "detection/compare": ("#compare-table", "Example"),
@@ -24,6 +25,7 @@ OPENED = {  # those that are recorded: `python -m docs.record_examples`
     "denoising/enhance-enlarge": ("#enlarge-said", "Example"),
     "denoising/enhance-jpeg": ("#jpeg-said", "Example"),
     "gan": ("#gan-grid .said", "Example"),
+    "gan/gan-steer": ("#gan-steer .status", "Example"),
     "gan/gan-discriminator": ("#gan-discriminator .said", "Example"),
     "gan/gan-history": ("#gan-history .status", "Example"),
     "diffusion": ("#diffusion-player .status", "Example"),

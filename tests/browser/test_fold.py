@@ -37,7 +37,10 @@ RESULTS = {  # sub-tab -> where its result stands
     "#diffusion/inpaint": "#inpaint-player canvas",
     "#diffusion/enlarge": "#enlarge-player canvas",
     "#diffusion/samplers": "#samplers-player canvas",
-    "#text-to-image": ".step-player",
+    "#text-to-image/generate": ".step-player",
+    "#text-to-image/strips": ".step-player",
+    "#text-to-image/paint": ".step-player",
+    "#text-to-image/pipelines": ".step-player",
     "#compare": "#compare-player canvas",
     "#about": ".lab-row",
 }

@@ -1,6 +1,6 @@
 // The digit follows the pointer; put behind widget.js and digits.js.
 const plane = $('.plane'), spot = $('.spot'), from = $('.from'), other = $('.other'), mix = $('.mix');
-let x = 0, y = 0, seed = 0, since = 0, mapWanted = false, isStarted = false;
+let x = 0, y = 0, seed = 0, since = 0, asked = 0, mapWanted = false;
 const latencies = [];
 let timingTimer = null;
 from.value = '3'; other.value = '8';
@@ -12,7 +12,7 @@ function move(nx, ny) {
   update();
 }
 function update(withMap = false) {
-  since ||= performance.now();
+  since ||= performance.now(); asked++;
   mapWanted ||= withMap;
   request();
 }
@@ -22,14 +22,21 @@ const request = latestOnly(async () => {
   const answer = await server.steer_digit(place()).catch(() => null);
   if (!answer || answer.error) { $('.status').textContent = answer?.error || NO_ANSWER; return; }
   requestAnimationFrame(() => showTiming(performance.now() - begun, answer));
-  drawDigits($('.digit-now'), decodeBase64(answer.digit));
-  $('send-to').disabled = false;
-  $('.status').textContent = `The discriminator: ${percent(answer.score)} real`;
+  showDigit(answer);
   if (!mapWanted || since) return;
   mapWanted = false;
   const map = await server.map_plane(place()).catch(() => null);
-  if (map?.digits) { drawDigits($('.map'), decodeBase64(map.digits), map.tiles); plane.dataset.device = map.device; }
+  if (map?.digits) showMap(map);
 });
+function showDigit(answer) {
+  drawDigits($('.digit-now'), decodeBase64(answer.digit));
+  $('send-to').disabled = false;
+  $('.status').textContent = `The discriminator: ${percent(answer.score)} real`;
+}
+function showMap(map) {
+  drawDigits($('.map'), decodeBase64(map.digits), map.tiles);
+  plane.dataset.device = map.device;
+}
 function showTiming(ms, answer) {
   remember(latencies, ms, 1000);
   timingTimer ??= setTimeout(() => { // not at every digit: each change of the text is laid out
@@ -60,6 +67,10 @@ $('.seed').addEventListener('click', () => {
   update(true);
 });
 $('.png').addEventListener('click', () => savePng(`gan-${from.value}-seed${seed}.png`, $('.digit-now'), {model: 'gan', ...place()}));
-new IntersectionObserver(([seen]) => { // the first digit is generated when the tab is opened, not when the page is
-  if (seen.isIntersecting && !isStarted) { isStarted = true; update(true); }
-}).observe(plane);
+whenSeen(plane, async () => {
+  const recorded = await recording('gan-steer').catch(() => null);
+  if (asked) return; // the visitor was faster
+  if (!recorded) { update(true); return; }
+  showMap(recorded.map); showDigit(recorded.digit);
+  $('.status').textContent = `Example. ${$('.status').textContent}`;
+});
