@@ -181,7 +181,7 @@ def test_crops_are_squares_of_the_photo(size: tuple[int, int]) -> None:
 
 def test_the_example_is_answered_rightly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # the real network
-    loaded = teach._load_example()
+    loaded = teach.load_example()
     assert loaded["report"]["classes"] == tuple(teach_example.PHOTOS)
     assert loaded["report"]["accuracy"] == 1
     for shown in loaded["shown"]:
