@@ -9,14 +9,15 @@ from tasks.text_to_image.tab.pipelines import begin, build_player
 from tasks.ui.errors import report_errors, report_errors_in_steps
 from tasks.ui.page.lead import lead
 
-SUGGESTED = ["stabilityai/sd-turbo", "IDKiro/sdxs-512-0.9"]
+SUGGESTED = ["stabilityai/sd-turbo", "IDKiro/sdxs-512-0.9", "SimianLuo/LCM_Dreamshaper_v7"]
 SIZES = [128, 256, 384, 512, 640, 768]  # px
 LEAD = lead(
     "A prompt steers how a network turns noise into an image, step by step.",
     "The network removes noise from a latent, a small image of four or more channels; a decoder "
     "turns the result into an image. These models are not trained here: one is downloaded once "
     "from the Hugging Face Hub, or read from a folder. SD-Turbo takes 1 to 4 steps without "
-    "guidance (licence of Stability AI: research, no commercial use); SDXS takes 1 (OpenRAIL++).",
+    "guidance (licence of Stability AI: research, no commercial use); SDXS takes 1 (OpenRAIL++); "
+    "LCM Dreamshaper takes 4 with guidance 8 (MIT).",
 )
 STOPPED = "<p>Stopped. What has arrived is kept; Download continues there.</p>"
 
