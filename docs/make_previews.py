@@ -219,6 +219,16 @@ def comparison() -> Frames:
     return frames
 
 
+def drawings() -> Frames:
+    """Six captions in six languages, out of noise."""
+    from tasks.text_to_image import TextToImage
+
+    model = TextToImage.load()
+    captions = ["a fox on blue", "Rakete", "une pizza", "ballena sobre fondo azul", "🌷", "猫"]
+    sampling = model.steps(captions, len(captions), SEED, n_steps=10)
+    return [sheet(step.noisy, 3) for step in sampling]
+
+
 PREVIEWS: dict[str, Callable[[], Frames]] = {
     "digits": digits,
     "photos": photos,
@@ -230,6 +240,7 @@ PREVIEWS: dict[str, Callable[[], Frames]] = {
     "diffusion": diffusion,
     "inpainting": inpainting,
     "comparison": comparison,
+    "drawings": drawings,
     "steps": steps,
 }
 

@@ -52,6 +52,13 @@ GROUPS = {
     "Generate": (
         Entry("gan", "GAN", "Walk through latent space", "gan", "gan"),
         Entry("diffusion", "Diffusion", "One step at a time", "diffusion", "diffusion_mnist"),
+        Entry(
+            "text-to-image",
+            "Text to image",
+            "Words become drawings",
+            "drawings",
+            "text_to_image",
+        ),
         Entry("compare", "Compare", "GAN, VAE and diffusion", "comparison", "vae"),
     ),
 }

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tasks.core.images import ImageError
 from tasks.text_to_image import TextToImage
@@ -99,6 +100,26 @@ def test_strength_says_how_much_stays(model: TextToImage) -> None:
         for s in (0.1, 0.5, 1.0)
     ]
     assert far[0] < far[1] < far[2]
+
+
+def test_sampling_is_that_of_diffusers(model: TextToImage) -> None:
+    """With its scheduler for rectified flows in place of our own steps."""
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    steps = 6
+    scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000)
+    scheduler.set_timesteps(sigmas=[1 - i / steps for i in range(steps)])
+    ours = list(model.steps("a fox on blue", 2, 4, n_steps=steps, guidance=3.0))
+    condition = model.condition([model.read("a fox on blue")] * 2)
+    against = model.condition([model.read("")] * 2)
+    x, by = model._noise(2, 4, same=False), torch.tensor(3.0)
+    with torch.inference_mode():
+        for t in scheduler.timesteps:
+            v, _ = model.velocity(x, float(t) / 1000, condition, against, by)
+            x = scheduler.step(v, t, x).prev_sample
+    np.testing.assert_allclose(
+        ours[-1].latents, x.permute(0, 2, 3, 1).float().cpu().numpy(), atol=2e-3
+    )
 
 
 def test_decoded_image_is_near_the_encoded_one(model: TextToImage) -> None:
