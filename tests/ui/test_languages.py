@@ -36,5 +36,6 @@ def test_marks_stand_for_texts(app: gr.Blocks) -> None:
     texts = languages.translate(page).translations_dict
     assert other.value == "Something else"
     assert texts["de"][go.value.key] == "Erzeugen" and texts["en"][go.value.key] == "Generate"
+    assert texts["de"]["common.complete"] == "Fertig"  # else screen readers hear the key
     (html,) = (block for block in page.blocks.values() if isinstance(block, gr.HTML))
     assert html.value == "<div class='lab-intro'><p>Not known.</p></div>"

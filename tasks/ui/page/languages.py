@@ -16,6 +16,8 @@ TEXTS: dict[str, list[str]] = json.loads(
 )
 KEYS = {english: f"lab.{k}" for k, english in enumerate(TEXTS)}
 HOW = "How it works"
+MISSING = {"common.complete": "Done"}
+"""Keys that gradio's page tells screen readers, but has no text for (6.31) -> what they hear."""
 BETWEEN = "</p><details><summary>"  # a lead and what folds out
 LEAD = re.compile(rf"<div class='lab-intro'><p>(.*?)({BETWEEN}{HOW}|</p>)")
 
@@ -42,6 +44,7 @@ def _texts(language: int | None) -> dict[str, str]:
         how = HOW if language is None else TEXTS[HOW][language]
         key = KEYS[english]
         found |= {key: text, f"{key}.how": f"{text}{BETWEEN}{how}"}
+    found |= {gradios: found[KEYS[english]] for gradios, english in MISSING.items()}
     return found
 
 
