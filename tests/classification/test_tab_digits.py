@@ -79,6 +79,7 @@ def test_only_documented_endpoints_are_listed(client: Client) -> None:
         "/segment_scene",
         "/segment_video",
         "/super_resolve_by_diffusion",
+        "/text_to_image",
     }
     assert not listed["unnamed_endpoints"]
 
