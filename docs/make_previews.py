@@ -223,7 +223,7 @@ def drawings() -> Frames:
     """Six captions in six languages, out of noise."""
     from tasks.text_to_image import TextToImage
 
-    model = TextToImage.load()
+    model = TextToImage.bundled()
     captions = ["a fox on blue", "Rakete", "une pizza", "ballena sobre fondo azul", "🌷", "猫"]
     sampling = model.steps(captions, len(captions), SEED, n_steps=10)
     return [sheet(step.noisy, 3) for step in sampling]

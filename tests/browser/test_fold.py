@@ -44,7 +44,6 @@ RESULTS = {  # sub-tab -> where its result stands
     "#compare": "#compare-player canvas",
     "#about": ".lab-row",
 }
-LOW = ("#text-to-image/paint",)  # the button stands below the editor of the image that it needs
 
 
 def below(page: Page, link: str, place: str) -> list[str]:
@@ -58,8 +57,6 @@ def below(page: Page, link: str, place: str) -> list[str]:
     top = result.evaluate("e => e.getBoundingClientRect().top")
     if top > FOLD - SHOWN:
         found.append(f"{link}: its result begins at {top:.0f} px")
-    if link in LOW:
-        return found
     for button in page.locator("#tabs button.primary >> visible=true").all():
         box = button.bounding_box()
         assert box is not None

@@ -107,7 +107,7 @@ def test_sampling_is_that_of_diffusers(model: TextToImage) -> None:
     from diffusers import FlowMatchEulerDiscreteScheduler
 
     steps = 6
-    scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000)
+    scheduler: Any = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000)
     scheduler.set_timesteps(sigmas=[1 - i / steps for i in range(steps)])
     ours = list(model.steps("a fox on blue", 2, 4, n_steps=steps, guidance=3.0))
     condition = model.condition([model.read("a fox on blue")] * 2)

@@ -6,7 +6,7 @@
                                                           weights and cards
     python -m train.text_to_image --smoke --out DIR       all of it on synthetic drawings
 
-The method: autoencoder.py, training.py. The metrics: measure.py, by the classifier of judge.py.
+The method: autoencoder.py, training.py. The metrics: measure.py, by evaluator.py.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from tasks.core import weights
 from tasks.networks.latent_autoencoder import LatentAutoencoder
 from train import options, report
 from train.loop import Fit
-from train.text_to_image import autoencoder, data, judge, training
+from train.text_to_image import autoencoder, data, evaluator, training
 from train.text_to_image.export import export
 from train.text_to_image.plans import PLANS, Plan
 
@@ -57,8 +57,8 @@ def smoke(out: Path, seed: int, resume: bool) -> weights.Card:
     for stage in STAGES:
         run_stage(stage, plan, drawings, seed, out, resume)
     untrained = nn.Sequential(nn.AvgPool2d(8), nn.Flatten())
-    judged = judge.train(drawings, seed, untrained)
-    return export(plan, drawings, judged, seed, out, out / "weights", 8, 20)
+    trained = evaluator.train(drawings, seed, untrained)
+    return export(plan, drawings, trained, seed, out, out / "weights", 8, 20)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -75,9 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     drawings = data.load(args.data / "emoji")
     plan = PLANS["usual"]
     if args.export:
-        file = args.runs / "text_to_image-judge" / "judge.pt"
-        judged = judge.load_or_train(drawings, args.seed, file)
-        report.print_metrics(export(plan, drawings, judged, args.seed, args.runs, args.out))
+        file = args.runs / "text_to_image-evaluator" / "evaluator.pt"
+        trained = evaluator.load_or_train(drawings, args.seed, file)
+        report.print_metrics(export(plan, drawings, trained, args.seed, args.runs, args.out))
         return
     run_stage(args.stage, plan, drawings, args.seed, args.runs, args.resume, args.minutes)
 

@@ -19,10 +19,10 @@ from tasks.text_to_image.generator import NAME, READER, TextToImage
 from train import report
 from train.common.export import as_stored
 from train.text_to_image import autoencoder, data, measure
-from train.text_to_image.judge import Judge
+from train.text_to_image.evaluator import Evaluator
 from train.text_to_image.plans import Plan
 
-N_NAMES, N_DISTANCE = 200, 1000
+N_NAMES, N_DISTANCE = 200, 500
 LANGUAGES_MEASURED = ("de", "es", "zh")
 DATA = {
     "name": "Drawings of emoji: Noto Emoji, Twemoji, OpenMoji, Fluent Emoji (two styles), FxEmoji",
@@ -68,7 +68,7 @@ def packed_names(drawings: data.Drawings) -> Tensor:
 def export(
     plan: Plan,
     drawings: data.Drawings,
-    judge: Judge,
+    evaluator: Evaluator,
     seed: int,
     runs: Path,
     out: Path,
@@ -83,13 +83,13 @@ def export(
     card, words = _cards(plan, drawings, trained, unet, reader, config, seed)
     words = replace(words, metrics=_autoencoder_metrics(drawings, reader.autoencoder))
     model = TextToImage(unet, reader, card)
-    guidance, shares = measure.best_guidance(model, judge, drawings, n_names)
+    guidance, shares = measure.best_guidance(model, evaluator, drawings, n_names)
     card = replace(card, preprocess={"guidance": guidance, "steps": 20})
     model = TextToImage(unet, reader, card)
     card = replace(
         card,
-        metrics=_metrics(model, judge, drawings, n_names, n_distance),
-        tables={"first five, by guidance (selection)": shares},
+        metrics=_metrics(model, evaluator, drawings, n_names, n_distance),
+        tables={"among the five most likely, by guidance (selection)": shares},
     )
     weights.save(reader, words, out, half=True)
     return weights.save(unet, card, out, half=True)
@@ -189,23 +189,25 @@ def _autoencoder_metrics(drawings: data.Drawings, network: LatentAutoencoder) ->
 
 
 def _metrics(
-    model: TextToImage, judge: Judge, drawings: data.Drawings, n: int, n_distance: int
+    model: TextToImage, evaluator: Evaluator, drawings: data.Drawings, n: int, n_distance: int
 ) -> list[Metric]:
     """All in 20 steps at the chosen guidance, in Noto's style, seeds 0, 1, 2, ..."""
     things = measure.names(drawings, measure.MEASURED, n)
-    how = f"20 steps, guidance {model.guidance:g}, Noto; judge: train/text_to_image/judge.py"
-    own = measure.of_names(model, judge, drawings, things)
+    how = (
+        f"20 steps, guidance {model.guidance:g}, Noto; evaluator: train/text_to_image/evaluator.py"
+    )
+    own = measure.of_names(model, evaluator, drawings, things)
     rng = np.random.default_rng(1)
     real = np.stack([data.compose(drawings, data.Scene((i,)), rng) for i in things])
-    most = measure.recognised(judge, model.decode(model.encode(real)), things)
+    most = measure.recognised(evaluator, model.decode(model.encode(real)), things)
     metrics = [
-        Metric("thing among the judge's first five", own.five, "%", "names", len(things), how),
-        Metric("thing named first", own.first, "%", "names", len(things), how),
+        Metric("thing among the five most likely", own.five, "%", "train", len(things), how),
+        Metric("thing named first", own.first, "%", "train", len(things), how),
         Metric(
-            "drawings themselves, among the first five",
+            "drawings themselves, among the five most likely",
             most.five,
             "%",
-            "names",
+            "train",
             len(things),
             "through the autoencoder only: the most that there is",
         ),
@@ -213,29 +215,29 @@ def _metrics(
     for code in LANGUAGES_MEASURED:
         if not any(code in drawings.things[i].labels for i in things):
             continue
-        five = measure.of_names(model, judge, drawings, things, language=code).five
+        five = measure.of_names(model, evaluator, drawings, things, language=code).five
         metrics.append(
-            Metric(f"among the first five, {code}", five, "%", "names", len(things), how)
+            Metric(f"among the five most likely, {code}", five, "%", "train", len(things), how)
         )
     colour, n_colours = measure.background_right(model, drawings, n)
-    order, both, n_pairs = measure.sides_right(model, judge, drawings, n)
+    order, both, n_pairs = measure.sides_right(model, evaluator, drawings, n)
     unseen = "combinations that were never trained on"
-    got, floor = measure.distance(model, judge, drawings, n_distance)
+    got, floor = measure.distance(model, evaluator, drawings, n_distance)
     like, nearest = measure.likeness(model, drawings, things)
     metrics += [
-        Metric("background has the colour", colour, "%", "unseen", n_colours, unseen),
-        Metric("left and right in order", order, "%", "unseen", n_pairs, f"{unseen}; 50 by chance"),
-        Metric("both among the first five", both, "%", "unseen", n_pairs, unseen),
-        Metric("Fréchet distance", got, "", "names", n_distance, f"floor {floor:.1f}; {how}"),
-        Metric("likeness to its training drawing", like, "dB", "names", len(things), "median PSNR"),
+        Metric("background has the colour", colour, "%", "test", n_colours, unseen),
+        Metric("left and right in order", order, "%", "test", n_pairs, f"{unseen}; 50 at random"),
+        Metric("both among the five most likely", both, "%", "test", n_pairs, unseen),
+        Metric("Fréchet distance", got, "", "train", n_distance, f"floor {floor:.1f}; {how}"),
+        Metric("likeness to its training drawing", like, "dB", "train", len(things), "median PSNR"),
         Metric(
-            "nearest drawing is that of its thing", nearest, "%", "names", len(things), "of all"
+            "nearest drawing is that of its thing", nearest, "%", "train", len(things), "of all"
         ),
         Metric(
             "time for four images",
             1000 * measure.seconds_for_four(model),
             "ms",
-            "-",
+            "test",
             5,
             f"20 steps, each decoded; {report.hardware()}",
         ),

@@ -1,4 +1,4 @@
-"""What a text-to-image model can do, by the app's own handler and a judge that did not train it.
+"""What a text-to-image model can do: by the app's own handler and a separate evaluator.
 
 Names are the English ones of the things, in an order that chance and not a person chose. The
 guidance is chosen on one set of them (`SELECTION`), the figures are of another (`MEASURED`).
@@ -16,17 +16,17 @@ from tasks.text_to_image.concepts import COLOURS
 from tasks.text_to_image.generator import TextToImage
 from train.common.generator_metrics import frechet_distance
 from train.text_to_image import data
-from train.text_to_image.judge import Judge
+from train.text_to_image.evaluator import Evaluator
 
 BATCH = 16
-GUIDANCES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-COMPONENTS = 64  # of the judge's features, for the distance
+GUIDANCES = (1.0, 2.0, 3.0, 4.0, 6.0)
+COMPONENTS = 64  # of the evaluator's features, for the distance
 SELECTION, MEASURED = "selection", "measured"
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """Share of the images, in %, whose thing the judge names first, and among its first five."""
+    """% of the images whose thing the evaluator finds likeliest, and among the five likeliest."""
 
     first: float
     five: float
@@ -51,28 +51,32 @@ def generate(model: TextToImage, prompts: Sequence[str], **settings: Any) -> np.
     return np.concatenate(parts)
 
 
-def recognised(judge: Judge, images: np.ndarray, things: Sequence[int]) -> Recognised:
-    best = judge(images).argsort(1)[:, ::-1][:, :5]
+def recognised(evaluator: Evaluator, images: np.ndarray, things: Sequence[int]) -> Recognised:
+    best = evaluator(images).argsort(1)[:, ::-1][:, :5]
     hits = best == np.array(things)[:, None]
     return Recognised(100 * float(hits[:, 0].mean()), 100 * float(hits.any(1).mean()))
 
 
 def of_names(
-    model: TextToImage, judge: Judge, drawings: data.Drawings, things: Sequence[int], **how: Any
+    model: TextToImage,
+    evaluator: Evaluator,
+    drawings: data.Drawings,
+    things: Sequence[int],
+    **how: Any,
 ) -> Recognised:
     """Of the names of things alone, in a language."""
     language = how.pop("language", "en")
     some = [i for i in things if language in drawings.things[i].labels]
     prompts = [drawings.things[i].labels[language] for i in some]
-    return recognised(judge, generate(model, prompts, language=language, **how), some)
+    return recognised(evaluator, generate(model, prompts, language=language, **how), some)
 
 
 def best_guidance(
-    model: TextToImage, judge: Judge, drawings: data.Drawings, n: int
+    model: TextToImage, evaluator: Evaluator, drawings: data.Drawings, n: int
 ) -> tuple[float, dict[str, float]]:
-    """The guidance with the most things among the judge's first five, and the share of each."""
+    """The guidance with the most things among the five most likely, and the share of each."""
     things = names(drawings, SELECTION, n)
-    shares = {g: of_names(model, judge, drawings, things, guidance=g).five for g in GUIDANCES}
+    shares = {g: of_names(model, evaluator, drawings, things, guidance=g).five for g in GUIDANCES}
     return max(shares, key=shares.__getitem__), {f"{g:g}": v for g, v in shares.items()}
 
 
@@ -97,10 +101,10 @@ def background_right(model: TextToImage, drawings: data.Drawings, n: int) -> tup
 
 
 def sides_right(
-    model: TextToImage, judge: Judge, drawings: data.Drawings, n: int
+    model: TextToImage, evaluator: Evaluator, drawings: data.Drawings, n: int
 ) -> tuple[float, float, int]:
-    """Of pairs never trained on, "A left of B": % in whose halves the judge rather sees A left and
-    B right than the other way round (50 by chance), and % with both among its first five.
+    """Of pairs never trained on, "A left of B": % in whose halves the evaluator rather sees A left
+    and B right than the other way round (50 at random), and % with both among the five likeliest.
     """
     rng = np.random.default_rng(0)
     things = names(drawings, MEASURED, len(drawings.things))
@@ -111,7 +115,7 @@ def sides_right(
             pairs.append((a, b))
     labels = [[drawings.things[i].label for i in pair] for pair in pairs]
     images = generate(model, [f"{a} left of {b}" for a, b in labels])
-    left, right = (judge(enlarged(images[:, 17:48, x : x + 31])) for x in (1, 32))
+    left, right = (evaluator(enlarged(images[:, 17:48, x : x + 31])) for x in (1, 32))
     k, (a, b) = np.arange(len(pairs)), np.array(pairs).T
     order = left[k, a] + right[k, b] > left[k, b] + right[k, a]
     both = [
@@ -130,17 +134,17 @@ def enlarged(parts: np.ndarray) -> np.ndarray:
 
 
 def distance(
-    model: TextToImage, judge: Judge, drawings: data.Drawings, n: int
+    model: TextToImage, evaluator: Evaluator, drawings: data.Drawings, n: int
 ) -> tuple[float, float]:
     """Fréchet distance of n images of things alone to as many scenes, and that of other scenes."""
     rng = np.random.default_rng(0)
     things = rng.integers(len(drawings.things), size=3 * n)
     real = np.stack([data.compose(drawings, data.Scene((int(i),)), rng) for i in things])
     made = generate(model, [drawings.things[int(i)].label for i in things[:n]])
-    x = judge.normed(real).double().numpy()
+    x = evaluator.normed(real).double().numpy()
     basis = np.linalg.svd(x[2 * n :] - x[2 * n :].mean(0), full_matrices=False)[2][:COMPONENTS].T
     one, other = x[:n] @ basis, x[n : 2 * n] @ basis
-    generated = judge.normed(made).double().numpy() @ basis
+    generated = evaluator.normed(made).double().numpy() @ basis
     return frechet_distance(generated, one), frechet_distance(other, one)
 
 

@@ -115,6 +115,13 @@ def build_paint() -> None:
     gr.HTML(LEAD)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=260):
+            prompt = gr.Textbox(
+                "sunglasses",
+                label="What should be there",
+                info="Paint where it is to change; nothing painted: everywhere",
+                max_lines=2,
+            )
+            go = gr.Button("Paint", variant="primary", elem_id="paint-go")
             editor = gr.ImageEditor(
                 type="numpy",
                 image_mode="RGBA",
@@ -126,13 +133,6 @@ def build_paint() -> None:
                 height=260,
                 elem_id="paint-editor",
             )
-            prompt = gr.Textbox(
-                "sunglasses",
-                label="What should be there",
-                info="Paint where it is to change; nothing painted: everywhere",
-                max_lines=2,
-            )
-            go = gr.Button("Paint", variant="primary", elem_id="paint-go")
             strength = gr.Slider(
                 0.05, 1, 0.8, step=0.05, label="Strength", info="1 = nothing of it stays"
             )

@@ -23,7 +23,7 @@ EPOCHS = 60
 
 
 @dataclass
-class Judge:
+class Evaluator:
     """Args:
     features: images in [-1, 1] (B, 3, 64, 64) -> (B, 1280).
     mean, std: of the features (1280,).
@@ -86,7 +86,7 @@ def _blurred(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return ((back[0].permute(1, 2, 0) + 1) * 127.5).clamp(0, 255).byte().numpy()
 
 
-def train(drawings: data.Drawings, seed: int, features: nn.Module | None = None) -> Judge:
+def train(drawings: data.Drawings, seed: int, features: nn.Module | None = None) -> Evaluator:
     """Train the linear layer; deterministic for a seed."""
     torch.manual_seed(seed)
     network = (features or Lite0Features()).eval()
@@ -104,17 +104,20 @@ def train(drawings: data.Drawings, seed: int, features: nn.Module | None = None)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    return Judge(network, mean, std, head.eval())
+    return Evaluator(network, mean, std, head.eval())
 
 
-def load_or_train(drawings: data.Drawings, seed: int, file: Path) -> Judge:
-    """The judge in a file; trained and saved where there is none."""
+def load_or_train(drawings: data.Drawings, seed: int, file: Path) -> Evaluator:
+    """The evaluator in a file; trained and saved where there is none."""
     if not file.is_file():
-        judge = train(drawings, seed)
+        evaluator = train(drawings, seed)
         file.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"mean": judge.mean, "std": judge.std, "head": judge.head.state_dict()}, file)
-        return judge
+        torch.save(
+            {"mean": evaluator.mean, "std": evaluator.std, "head": evaluator.head.state_dict()},
+            file,
+        )
+        return evaluator
     saved = torch.load(file, map_location="cpu", weights_only=True)
     head = nn.Linear(len(saved["mean"]), len(drawings.things))
     head.load_state_dict(saved["head"])
-    return Judge(Lite0Features().eval(), saved["mean"], saved["std"], head.eval())
+    return Evaluator(Lite0Features().eval(), saved["mean"], saved["std"], head.eval())
