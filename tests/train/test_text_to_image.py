@@ -11,7 +11,7 @@ from tasks.networks.latent_autoencoder import LatentAutoencoder
 from tasks.networks.word_unet import TextModel
 from tasks.text_to_image import TextToImage
 from train.text_to_image import __main__ as command
-from train.text_to_image import autoencoder, data, training
+from train.text_to_image import autoencoder, data, measure, training
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +150,21 @@ def test_smoke_and_resume(tmp_path: Path) -> None:
     assert model.generate("shape 3 on red", n=2).shape == (2, 64, 64, 3)
     again = command.smoke(tmp_path, 0, resume=True)  # both have ended: nothing is trained again
     assert again.sha256 == first.sha256
+
+
+def test_shipped_card_is_true(data_dir: Path) -> None:
+    """What can be measured in a minute: unseen backgrounds, and whose drawing is the nearest."""
+    if not (data_dir / "emoji" / "names.json").is_file():
+        pytest.skip("the drawings of emoji are not here")
+    real = data.load(data_dir / "emoji")
+    model = TextToImage.load()
+    assert isinstance(model, TextToImage)
+    claimed = {metric.name: metric.value for metric in model.card.metrics}
+    colour, n = measure.background_right(model, real, 32)
+    assert n == 32 and colour >= claimed["background has the colour"] - 5
+    db, nearest = measure.likeness(model, real, measure.names(real, measure.MEASURED, 48))
+    assert nearest == pytest.approx(claimed["nearest drawing is that of its thing"], abs=13)
+    assert db == pytest.approx(claimed["likeness to its training drawing"], abs=1)
 
 
 def test_unet_without_an_autoencoder_says_what_to_run(

@@ -77,7 +77,7 @@ def best_guidance(
     """The guidance with the most things among the five most likely, and the share of each."""
     things = names(drawings, SELECTION, n)
     shares = {g: of_names(model, evaluator, drawings, things, guidance=g).five for g in GUIDANCES}
-    return max(shares, key=shares.__getitem__), {f"{g:g}": v for g, v in shares.items()}
+    return max(shares, key=shares.__getitem__), {f"{g:g}": round(v, 1) for g, v in shares.items()}
 
 
 def background_right(model: TextToImage, drawings: data.Drawings, n: int) -> tuple[float, int]:
