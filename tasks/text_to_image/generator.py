@@ -179,8 +179,8 @@ class TextToImage:
         prompts = list(prompt) if isinstance(prompt, list | tuple) else [prompt] * n
         if len(prompts) != n:
             raise ImageError(f"{n} images need one prompt or {n}; {len(prompts)} came.")
-        condition = self.condition([self.read(text, style, language) for text in prompts])
-        against = self.condition([self.read(negative, style, language)] * n)
+        condition = self.conditioning([self.read(text, style, language) for text in prompts])
+        against = self.conditioning([self.read(negative, style, language)] * n)
         noise = self._noise(n, seed, same_noise)
         return self._sample(condition, against, noise, n_steps, guidances, given)
 
@@ -195,18 +195,18 @@ class TextToImage:
         guidance = settings.pop("guidance", None)
         guidance = self.guidance if guidance is None else guidance
         guidances = check_settings(n, seed, n_steps, guidance)
-        ends = [self.condition([self.read(text, **settings)] * n) for text in (first, second)]
+        ends = [self.conditioning([self.read(text, **settings)] * n) for text in (first, second)]
         share = torch.linspace(0, 1, n, device=device.best())[:, None]
         faded = [
             end._replace(weight=end.weight * by)
             for end, by in zip(ends, (1 - share, share), strict=True)
         ]
         both = Conditioning(*(torch.cat(parts, 1) for parts in zip(*faded, strict=True)))
-        against = self.condition([self.read("")] * n)
+        against = self.conditioning([self.read("")] * n)
         return self._sample(both, against, self._noise(n, seed, True), n_steps, guidances, None)
 
     @torch.inference_mode()
-    def condition(self, captions: Sequence[Caption]) -> Conditioning:
+    def conditioning(self, captions: Sequence[Caption]) -> Conditioning:
         """What the dictionary makes of captions; image k gets choice k of a word with several."""
         on = device.best()
         ids, roles, weight = (part.to(on) for part in concepts(captions))

@@ -102,24 +102,21 @@ def test_strength_says_how_much_stays(model: TextToImage) -> None:
     assert far[0] < far[1] < far[2]
 
 
-def test_sampling_is_that_of_diffusers(model: TextToImage) -> None:
-    """With its scheduler for rectified flows in place of our own steps."""
-    from diffusers import FlowMatchEulerDiscreteScheduler
+def test_as_a_pipeline_of_diffusers_it_makes_the_same_images(model: TextToImage) -> None:
+    """With diffusers' scheduler in place of our own steps."""
+    from tasks.text_to_image.diffusers_pipeline import as_pipeline
 
-    steps = 6
-    scheduler: Any = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000)
-    scheduler.set_timesteps(sigmas=[1 - i / steps for i in range(steps)])
-    ours = list(model.steps("a fox on blue", 2, 4, n_steps=steps, guidance=3.0))
-    condition = model.condition([model.read("a fox on blue")] * 2)
-    against = model.condition([model.read("")] * 2)
-    x, by = model._noise(2, 4, same=False), torch.tensor(3.0)
-    with torch.inference_mode():
-        for t in scheduler.timesteps:
-            v, _ = model.velocity(x, float(t) / 1000, condition, against, by)
-            x = scheduler.step(v, t, x).prev_sample
-    np.testing.assert_allclose(
-        ours[-1].latents, x.permute(0, 2, 3, 1).float().cpu().numpy(), atol=2e-3
+    ours = model.generate("a fox on blue", 2, 4, n_steps=6, guidance=3.0)
+    made = as_pipeline(model)(
+        ["a fox on blue"] * 2,
+        num_inference_steps=6,
+        guidance_scale=3.0,
+        latents=model._noise(2, 4, same=False),
     )
+    for image, expected in zip(made.images, ours, strict=True):
+        assert np.abs(np.asarray(image).astype(int) - expected).max() <= 2
+    drawn = as_pipeline(model)("a fox", generator=torch.Generator().manual_seed(0))
+    assert drawn.images[0].size == (64, 64)
 
 
 def test_decoded_image_is_near_the_encoded_one(model: TextToImage) -> None:
