@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("image_lab")
 
 PRECISIONS = {
-    # a YOLO exported for one size gave NaN in bf16 on a processor with AMX; of the everyday detector
-    # bf16 costs 0.12 of mAP50, more than the 0.1 that it may (`python -m benchmarks.precision`)
+    # a YOLO exported for one size gave NaN in bf16 on a processor with AMX; the everyday detector
+    # loses 0.12 of mAP50, more than the 0.1 that it may (`python -m benchmarks.precision`)
     "detection": "f32",
     # mIoU 75.16 % in bf16, 75.18 % in fp32 (train/LOG.md, 2026-11-26)
     "segmentation": "bf16",
