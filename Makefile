@@ -1,6 +1,6 @@
 # make run          the app, on http://127.0.0.1:7860
 # make test         lint, types, cards, unit, app and browser tests, Chromium included
-# make test-slow    hosting environments, kill and resume, replicas
+# make test-slow    hosting environments, kill and resume, replicas, audits and hunts over all of it, cards
 # make lint         ruff and mypy
 # make docs       weights/README.md and the figures in docs/ from the cards, the tables of docs/api.md
 # make bench        every benchmark; prints tables, appends to benchmarks/results/

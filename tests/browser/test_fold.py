@@ -5,6 +5,8 @@ from playwright.sync_api import Page
 
 from tests.browser.conftest import OpenPage
 
+pytestmark = pytest.mark.slow
+
 FOLD = 640  # px of height that a browser leaves of 720
 SHOWN = 200  # px of the result, at least, above it
 RESULTS = {  # sub-tab -> where its result stands

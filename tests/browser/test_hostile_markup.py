@@ -13,6 +13,8 @@ from tests import hostile, hostile_files
 from tests.browser.conftest import OpenPage
 from tests.served import served
 
+pytestmark = pytest.mark.slow
+
 MARKUP = "<img src=x onerror=window.owned=1>"
 """A name that a file system takes, too; a page that believes it sets window.owned."""
 

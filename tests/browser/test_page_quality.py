@@ -16,6 +16,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage, choose
 
+pytestmark = pytest.mark.slow
+
 TABS = (
     "Start",
     "Classification",

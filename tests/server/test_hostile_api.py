@@ -29,6 +29,8 @@ from tests.conftest import ROOT
 from tests.detection.test_tab import jpeg
 from tests.served import Served, served
 
+pytestmark = pytest.mark.slow
+
 CALLS = 2_000
 SLOW_S = 60.0  # for one call, on busy cores
 GROWTH = 1_200_000_000  # B over what the app takes once its models are there

@@ -96,6 +96,7 @@ def test_parameters_are_within_the_budget() -> None:
     assert sum(p.numel() for p in DenoiserUNet(1, 1, plan.widths, plan.blocks).parameters()) <= 3e6
 
 
+@pytest.mark.slow  # measures the shipped network
 @SHIPPED
 def test_bundled_card_is_true(data_dir: Path) -> None:
     """The headline on the first images of BSD68 lies where the card's mean over all of them

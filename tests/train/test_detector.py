@@ -287,6 +287,7 @@ def test_fine_tuning_needs_both(capsys: pytest.CaptureFixture[str]) -> None:
 # -- what is shipped -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow  # measures the shipped network
 @SHIPPED
 def test_shipped_card_is_true(data_dir: Path) -> None:
     card = weights.verify("detector")

@@ -68,6 +68,7 @@ def test_feature_extractor_smoke(tmp_path: Path) -> None:
     assert weights.verify("feature_extractor", tmp_path).metrics[0].value > 90
 
 
+@pytest.mark.slow  # measures the shipped network
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_card_is_true(name: str, data_dir: Path) -> None:
     """The headline: label agreement, of 200 images made as the card says."""

@@ -87,6 +87,7 @@ def test_jpeg_scores_what_the_papers_say(data_dir: Path) -> None:
     assert found["jpeg"] == pytest.approx(27.82, abs=0.01)
 
 
+@pytest.mark.slow  # measures the shipped network
 @SHIPPED
 def test_bundled_card_is_true(data_dir: Path) -> None:
     card = weights.read_card("enhancer")

@@ -209,6 +209,7 @@ def test_neighbours_are_the_nearest_and_tell_copies_from_new_ones() -> None:
     )
 
 
+@pytest.mark.slow  # measures the shipped network
 @pytest.mark.parametrize(
     "name", [n for n in ("gan", "vae") if (weights.FOLDER / f"{n}.json").is_file()]
 )

@@ -209,6 +209,7 @@ def test_report() -> None:
     assert "core" in report.hardware() and "torch" in report.versions()
 
 
+@pytest.mark.slow  # measures the shipped network
 @SHIPPED
 @pytest.mark.parametrize("name", list(PHOTO_MODELS))
 def test_shipped_cards_are_true(name: str, data_dir: Path) -> None:

@@ -152,6 +152,7 @@ def test_smoke_and_resume(tmp_path: Path) -> None:
     assert again.sha256 == first.sha256
 
 
+@pytest.mark.slow  # measures the shipped network
 def test_shipped_card_is_true(data_dir: Path) -> None:
     """What can be measured in a minute: unseen backgrounds, and whose drawing is the nearest."""
     if not (data_dir / "emoji" / "names.json").is_file():
