@@ -1,6 +1,5 @@
 """Generate: a prompt becomes four drawings, every step and every word's place shown."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -36,7 +35,6 @@ STYLE_NAMES = {
     "FxEmoji": "fxemoji",
 }
 MAX_IMAGES, MAX_STEPS = 9, 50
-HERE = Path(__file__).parent
 
 
 @return_errors
@@ -176,7 +174,7 @@ def build_generate() -> None:
                 "words-player",
                 "Press Generate: each step is shown as it is computed.",
                 picked=1,
-                parts=[(HERE, "word_maps")],
+                parts=[word_maps.PART],
                 functions=[suggest_words],
             )
     fields = [prompt, n, seed, n_steps, guidance, style, negative]

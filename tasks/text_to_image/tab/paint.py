@@ -8,7 +8,7 @@ import numpy as np
 from tasks import loaders
 from tasks.core.images import ImageError
 from tasks.text_to_image.tab import word_maps
-from tasks.text_to_image.tab.generate import style_choice
+from tasks.text_to_image.tab.generate import style_choice, suggest_words
 from tasks.ui.errors import report_errors
 from tasks.ui.fields import parse_seed
 from tasks.ui.jobs import JOBS
@@ -120,6 +120,7 @@ def build_paint() -> None:
                 label="What should be there",
                 info="Paint where it is to change; nothing painted: everywhere",
                 max_lines=2,
+                elem_id="paint-prompt",
             )
             go = gr.Button("Paint", variant="primary", elem_id="paint-go")
             editor = gr.ImageEditor(
@@ -142,7 +143,12 @@ def build_paint() -> None:
             look = gr.Button("What the latent keeps", elem_id="paint-look")
         with gr.Column(scale=5, min_width=300, elem_classes="lab-result"):
             player = step_player(
-                word_maps.PANELS, "paint-player", "Four ways to change an image.", picked=1
+                word_maps.PANELS,
+                "paint-player",
+                "Four ways to change an image.",
+                picked=1,
+                parts=[word_maps.PART],
+                functions=[suggest_words],
             )
             kept = gr.Image(
                 label="Through the autoencoder", format="png", visible=False, elem_id="paint-kept"

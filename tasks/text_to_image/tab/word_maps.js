@@ -64,7 +64,8 @@ $('.text').addEventListener('focusout', () => point(null));
 new MutationObserver(showHeat).observe($('.text'), {childList: true}); // of another step
 
 // -- a word pressed is switched off, or on again: the same seed without it ------------------------
-const promptBox = () => document.querySelector('#words-prompt textarea');
+const stem = player.closest('[id$="-player"]').id.replace(/-player$/, ''); // of the sub-tab's fields
+const promptBox = () => document.querySelector(`#${stem}-prompt :is(textarea, input)`);
 
 function writePrompt(text) {
   const box = promptBox();
@@ -84,7 +85,7 @@ $('.text').addEventListener('click', (event) => {
   const changedText = off ? text.replace(weighted, word) : text.replace(word, `(${word}:0)`);
   if (changedText === text) return;
   writePrompt(changedText);
-  setTimeout(() => document.querySelector('#words-go').click(), 50);
+  setTimeout(() => document.querySelector(`#${stem}-go`).click(), 50);
 });
 
 // -- words that the model knows, as one types -----------------------------------------------------

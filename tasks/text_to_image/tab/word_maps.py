@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from tasks.text_to_image.generator import TextStep
 
 PANELS = ("after the step", "what the network predicts for the end")
+PART = (Path(__file__).parent, "word_maps")
+"""What a player has besides whose frames have words; its fields are #<stem>-prompt and -go."""
 ROLES = {
     "thing": "what",
     "first": "first thing",
