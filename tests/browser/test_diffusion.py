@@ -65,14 +65,16 @@ def panel(page: Page, player: str = "#diffusion-player", k: int = 0) -> np.ndarr
 
 
 def requests_of(page: Page) -> list[str]:
-    """A list that grows with every request from now on, but the heartbeat and the header's question
-    for the models."""
+    """A list that grows with every request from now on, but the heartbeat and what other tabs ask
+    until the models are ready: the header for them, Start for its example."""
     seen: list[str] = []
 
     def note(request: Request) -> None:
-        own = "heartbeat" in request.url or "readiness" in (request.post_data or "")
-        if request.url.startswith("http") and not own:
-            seen.append(request.url)
+        sent = request.post_data or ""
+        others = any(name in sent for name in ("readiness", "classify_drawing"))
+        if request.url.startswith("http") and "heartbeat" not in request.url and not others:
+            called = re.search(r'"fn_name":\s*"(\w+)"', sent)
+            seen.append(f"{request.url} {called[1] if called else ''}".strip())
 
     page.on("request", note)
     return seen
