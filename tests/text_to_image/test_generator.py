@@ -11,6 +11,7 @@ from tasks.core.images import ImageError
 from tasks.text_to_image import TextToImage
 from tasks.text_to_image.concepts import COLOURS
 from tasks.text_to_image.generator import Given
+from tasks.text_to_image.tab.generate import EXAMPLES
 
 FEW: dict[str, Any] = {"n_steps": 8}
 
@@ -42,6 +43,20 @@ def test_a_fox_is_orange_and_a_whale_is_blue(model: TextToImage) -> None:
     middle = np.s_[20:44, 20:44]
     assert (fox[middle][..., 0] - fox[middle][..., 2]).mean() > 60
     assert (whale[middle][..., 2] - whale[middle][..., 0]).mean() > 20
+
+
+@pytest.mark.parametrize(
+    ("prompt", "colour"),
+    [
+        ("橙色背景上的企鹅", "orange"),
+        ("un cohete sobre fondo negro", "black"),
+        ("🎸 on yellow", "yellow"),
+    ],
+)
+def test_examples_have_their_background(model: TextToImage, prompt: str, colour: str) -> None:
+    assert [prompt] in EXAMPLES
+    found = corners(model.generate(prompt, 4, 0))
+    assert np.abs(found - COLOURS[colour]).max() < 40
 
 
 def test_languages_lead_to_the_same_image(model: TextToImage) -> None:

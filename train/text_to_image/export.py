@@ -170,8 +170,9 @@ def _cards(
         preprocess={},
         paper="Rombach et al. 2022, arXiv 2112.10752; Liu et al. 2022, arXiv 2209.03003; Ho and "
         "Salimans 2022; Tang et al. 2022, arXiv 2210.04885 (maps of words).",
-        limits=f"Knows {len(drawings.things)} things, eleven colours, six styles, two things at "
-        "most; draws them as emoji do, nearly as it saw them; no photographs, no text, no people.",
+        limits=f"Knows {len(drawings.things)} things, eleven colours, six styles; draws them as "
+        "emoji do, nearly as it saw them. Small, several or upside-down things and two different "
+        "things are hardly recognised. No photographs, no text, no people.",
         curve=trained.curve,
         **common,
     )

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 PROMPT = "a fox on a blue background"
 EXAMPLES = [
     [PROMPT],
-    ["Katze links von einem Hund"],
-    ["三只猫"],
+    ["ein lila Frosch"],
+    ["橙色背景上的企鹅"],
     ["un cohete sobre fondo negro"],
     ["🎸 on yellow"],
-    ["upside-down house"],
+    ["une tulipe"],
 ]
 STYLE_NAMES = {
     "Noto": "noto",
