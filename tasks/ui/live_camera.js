@@ -6,6 +6,7 @@
 //   quality                of the JPEG frames, in [0, 1]
 //   prepare()              asks for the network; sets `about` and calls `ready`, or says what is wrong
 //   send(jpeg, number)     asks about a frame; -> a promise of {busy}, {error}, {late} or {ms, ...}
+//   compute(pixels, number)  the same of RGBA pixels, where `device` is set
 //   take(answer, now, kept)  an answer newer than those before it, and what `keepFrame` returned for its frame
 //   keepFrame()            what is to be kept of a frame that is sent; left out: nothing
 //   frame(now)             the camera shows a new picture
@@ -27,7 +28,8 @@ const VISITOR = [...crypto.getRandomValues(new Uint8Array(16))]
   .join('');
 const small = newCanvas(1, 1),
   ink = small.getContext('2d', {willReadFrequently: true});
-let about = null;
+let about = null,
+  device = null; // what computes in this browser (on_device.js); null: the server does
 
 function say(text, isError = false) {
   if ($('.said').textContent !== text) $('.said').textContent = text; // the same again would be laid out again
@@ -267,10 +269,9 @@ async function ask() {
   if (!stream || !about || !fresh || inFlight >= most || asked < notBefore || !video.videoWidth)
     return;
   fresh = false;
-  const scale = Math.min(
-    1,
-    Number($('.size').value) / Math.max(video.videoWidth, video.videoHeight),
-  );
+  const fits = Number($('.size').value) / Math.max(video.videoWidth, video.videoHeight),
+    here = device !== null,
+    scale = here ? fits : Math.min(1, fits); // the server enlarges what is too small
   small.width = Math.round(video.videoWidth * scale);
   small.height = Math.round(video.videoHeight * scale);
   const number = ++sent,
@@ -279,9 +280,11 @@ async function ask() {
   ink.drawImage(video, 0, 0, small.width, small.height);
   const kept = widget.keepFrame?.();
   inFlight++;
-  const answer = await widget
-    .send(small.toDataURL('image/jpeg', widget.quality), number)
-    .catch(() => null);
+  const answer = await (
+    here
+      ? widget.compute(ink.getImageData(0, 0, small.width, small.height), number)
+      : widget.send(small.toDataURL('image/jpeg', widget.quality), number)
+  ).catch(() => null);
   inFlight--;
   if (stream !== of || about !== network) return;
   const now = performance.now();
