@@ -20,6 +20,9 @@ from starlette.routing import Route
 from benchmarks.webcam import make_clip
 from tasks.detection import Detector, checkpoints
 from tasks.detection.tab import live
+from tasks.segmentation import Segmenter
+from tasks.segmentation.engines import to_onnx
+from tasks.segmentation.tab import live as segmentation
 from tasks.ui.on_device import files, runtime
 from tests.browser.conftest import FLAGS, choose
 from tests.chromium import find_chromium
@@ -47,6 +50,12 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # -- the same numbers ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache in which networks are exported once."""
+    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
@@ -106,6 +115,7 @@ def picture(folder: Path, width: int, height: int) -> tuple[np.ndarray, str]:
 def test_boxes_are_the_servers(
     blank: Page,
     package: Path,
+    kept: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     width: int,
@@ -113,7 +123,7 @@ def test_boxes_are_the_servers(
     classes: list[int] | None,
 ) -> None:
     monkeypatch.setenv("IMAGE_LAB_RUNTIME", str(package))
-    monkeypatch.setenv("IMAGE_LAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("IMAGE_LAB_CACHE", str(kept))
     detector = Detector.load()
     file = checkpoints.file_of("everyday")
     assert file is not None
@@ -122,7 +132,7 @@ def test_boxes_are_the_servers(
     given["final"] = False
     rgb, url = picture(tmp_path, width, height)
     expected = detector.detect_array(rgb, 0.25, 0.5, classes, 320)
-    script = (files.ON_DEVICE[0] / "on_device.js").read_text(encoding="utf-8")
+    script = (files.HERE / "on_device.js").read_text(encoding="utf-8")
     settings = {"confidence": 0.25, "iou": 0.5, "classes": classes}
     answer = blank.evaluate(RUN, [given, script, url, settings])
     assert len(expected) >= 2
@@ -130,6 +140,26 @@ def test_boxes_are_the_servers(
     got = np.array(answer["boxes"]) * [width, height, width, height]
     assert np.abs(got - expected.xyxy).max() < 1  # px
     assert np.allclose(answer["confidence"], expected.confidence, atol=5e-3)
+
+
+def test_classes_are_the_servers(
+    blank: Page, package: Path, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGE_LAB_RUNTIME", str(package))
+    monkeypatch.setenv("IMAGE_LAB_CACHE", str(kept))
+    segmenter = Segmenter.load()
+    network: Any = segmenter.network
+    onnx = to_onnx(network, kept / "segmentation.onnx")
+    given = files.device_files(onnx, segmentation.HERE / "on_device.js", lambda *_: None)
+    rgb, url = picture(tmp_path, 300, 200)
+    expected = segmenter.predict(rgb, flip=False, entropy=False)
+    script = (files.HERE / "on_device.js").read_text(encoding="utf-8")
+    answer = blank.evaluate(RUN, [given, script, url, {}])
+    ids = np.array(answer["ids"])[::4].reshape(200, 300)
+    assert len(np.unique(ids)) > 2
+    assert (ids == expected.class_id).mean() > 0.999  # ties
+    shares = expected.shares()
+    assert answer["shares"] == pytest.approx([shares[n] for n in expected.class_names], abs=2e-3)
 
 
 def test_tracks_keep_their_number_and_count_once(blank: Page) -> None:

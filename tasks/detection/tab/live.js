@@ -18,7 +18,7 @@ const widget = {
   prepare: () => choose($('.model').value),
   on() {
     foundAt = performance.now();
-    chooseWhere();
+    work.choose();
     $('send-to').disabled = $('.csv').disabled = false;
     known = null;
     forget();
@@ -56,7 +56,7 @@ let wanted = null; // class ids that are shown; null: all
 
 async function choose(name) {
   about = null;
-  toServer('');
+  work.toServer();
   say('Loading the network…');
   const answer = await untilLoaded(() => server.prepare_detector(name));
   if ($('.model').value !== name) return; // another one was chosen meanwhile
@@ -96,7 +96,7 @@ async function choose(name) {
   );
   filtered();
   ready();
-  if (stream) chooseWhere();
+  work.choose();
 }
 function filtered() {
   const boxes = $$('.classes input'),
@@ -122,93 +122,21 @@ for (const name of ['confidence', 'iou'])
 $('.model').addEventListener('change', () => choose($('.model').value));
 $('.track').addEventListener('change', forget);
 
-// -- where it is computed ----------------------------------------------------------------------------
-const ownTracks = deviceTracks(),
-  where = $('.where');
-const TRIAL_MS = 2500, // in which the server shows how fast it is
-  TRIALS = 5,
-  BETTER = 1.15; // so much faster the device must be to be chosen
+// -- computed on the device --------------------------------------------------------------------------
+const ownTracks = deviceTracks();
+const work = placeOfWork({
+  prepare: (network) => server.prepare_on_device(network.name),
+  question,
+  atOnce: (network) => atOnce.includes(network.name),
+  changed() {
+    forget();
+    $('.zones').hidden = device !== null; // lines and areas are counted by the server
+  },
+});
 let atOnce = []; // networks that may be tried without being asked for
-let moving = 0; // counts attempts; an older one ends when a newer begins
-function sayWhere(text) {
-  $('.where-said').textContent = text;
-}
-function toServer(text) {
-  moving++;
-  device?.end();
-  device = null;
-  ownTracks.clear();
-  $('.privacy-note').textContent = PRIVACY.server;
-  $('.zones').hidden = false;
-  element.dataset.where = 'server';
-  sayWhere(text);
-}
-const PRIVACY = {
-  server: $('.privacy-note').textContent,
-  device: 'Your video does not leave this device: no frame of it is sent.',
-};
-async function chooseWhere() {
-  const mine = ++moving,
-    network = about;
-  if (!network || !stream || where.value === 'server' || device) return;
-  const isAsked = where.value === 'device',
-    isOver = () => mine !== moving || about !== network || !stream;
-  if (!CAN_COMPUTE) {
-    sayWhere(isAsked ? `${NO_SIMD} The server computes.` : '');
-    return;
-  }
-  if (!isAsked) {
-    await new Promise((then) => setTimeout(then, TRIAL_MS));
-    if (isOver() || navigator.connection?.saveData || !atOnce.includes(network.name)) return;
-  } else sayWhere('Loading the network into your browser…');
-  const given = await untilLoaded(() => server.prepare_on_device(network.name));
-  if (isOver()) return;
-  if (!given || given.error) {
-    sayWhere(isAsked ? given?.error || NO_ANSWER : '');
-    return;
-  }
-  const started = await startDevice(given).catch((error) => {
-    if (!isOver()) sayWhere(`Your device cannot compute this: ${error.message}. The server does.`);
-  });
-  if (!started) return;
-  started.final = given.final;
-  const rate = await trial(started).catch(() => 0),
-    served = perSecond(times.answers, performance.now());
-  if (isOver() || (!isAsked && rate < BETTER * served)) {
-    started.end();
-    if (!isOver())
-      sayWhere(`Your device would do ${rate.toFixed(0)} a second; the server is faster.`);
-    return;
-  }
-  device = started;
-  forget();
-  Object.assign(times, {trips: [], answers: []});
-  $('.privacy-note').textContent = PRIVACY.device;
-  $('.zones').hidden = true; // lines and areas are counted by the server
-  element.dataset.where = 'device';
-  const than = served ? `; the server did ${served.toFixed(0)}` : '';
-  sayWhere(`Computed on your device, about ${rate.toFixed(0)} a second${than}.`);
-}
-// frames a second, by the median of a few
-async function trial(started) {
-  const took = [];
-  for (let i = 0; i < TRIALS && stream; i++) {
-    const scale = Number($('.size').value) / Math.max(video.videoWidth, video.videoHeight);
-    const canvas = newCanvas(video.videoWidth * scale, video.videoHeight * scale),
-      on = canvas.getContext('2d', {willReadFrequently: true});
-    on.drawImage(video, 0, 0, canvas.width, canvas.height);
-    const began = performance.now();
-    await started.run(question(on.getImageData(0, 0, canvas.width, canvas.height), started));
-    took.push(performance.now() - began);
-  }
-  return 1000 / quantile(took, 0.5);
-}
-function question({data, width, height}, {final}) {
+function question({final}) {
   const confidence = Number($('.confidence').value);
   return {
-    pixels: data,
-    width,
-    height,
     confidence: $('.track').checked ? Math.min(TRACK_FLOOR, confidence) : confidence,
     iou: Number($('.iou').value),
     classes: wanted,
@@ -216,19 +144,10 @@ function question({data, width, height}, {final}) {
   };
 }
 async function compute(pixels) {
-  const used = device;
-  const answer = await used.run(question(pixels, used)).catch((error) => {
-    if (device === used)
-      toServer(`Your device stopped computing (${error.message}); the server goes on.`);
-    return {late: true};
-  });
+  const answer = await work.compute(pixels);
   if (answer.late || !$('.track').checked) return answer;
   return ownTracks.update(answer, Number($('.confidence').value), performance.now());
 }
-where.addEventListener('change', () => {
-  toServer('');
-  chooseWhere();
-});
 
 // -- what was found ----------------------------------------------------------------------------------
 let found = null; // the newest answer, when it came, and, where people are hidden, the picture that it is about
@@ -578,10 +497,7 @@ async function updateList() {
   const answer = await server.offered_detectors().catch(() => null);
   if (!answer?.choices || !element.isConnected) return;
   atOnce = answer.at_once;
-  const option = where.querySelector('[value=device]');
-  option.disabled = Boolean(answer.no_device) || !CAN_COMPUTE;
-  option.title = answer.no_device || (CAN_COMPUTE ? '' : NO_SIMD);
-  if (answer.no_device) sayWhere(`Your device cannot compute: ${answer.no_device}`);
+  work.forbid(answer.no_device);
   const before = JSON.stringify([...$('.model').options].map((o) => [o.value, o.text]));
   if (before !== JSON.stringify(answer.choices.map((m) => [m.name, m.title]))) {
     offer(answer.choices);

@@ -254,7 +254,7 @@ def build_live() -> None:
         "Boxes around detected objects",
         "detections",
         [prepare_detector, detect_frame, offered_detectors, prepare_on_device],
-        parts=[(HERE, "zone_editor"), (HERE, "tracks"), ON_DEVICE],
+        parts=[(HERE, "zone_editor"), (HERE, "tracks"), *ON_DEVICE],
         offered=offered,
         palette=escape(json.dumps(CLASS_COLOURS), quote=True),
     )

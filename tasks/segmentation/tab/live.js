@@ -11,19 +11,26 @@ const widget = {
     show(answer);
   },
   prepare,
-  on() {},
+  on: () => work.choose(),
   off() {
     mask.width = 0;
     paint();
   },
   frame() {},
   send: (jpeg) => server.segment_frame({jpeg, visitor: VISITOR}),
+  compute: (pixels) => work.compute(pixels),
   keepFrame: () => ($('.in-step').checked ? copyOf(small) : null), // what is sent
   take: (answer, now, frame) => take(answer, frame),
 };
 
 // -- the model ---------------------------------------------------------------------------------------
 const hidden = new Set(); // class ids
+const work = placeOfWork({
+  prepare: () => server.segmenter_on_device(),
+  question: () => ({}),
+  atOnce: (network) => network.at_once,
+  changed() {},
+});
 async function prepare() {
   say('Loading the network…');
   const answer = await untilLoaded(() => server.prepare_segmenter('segmentation'));
@@ -32,8 +39,10 @@ async function prepare() {
     return;
   }
   about = answer;
+  work.forbid(answer.no_device);
   describe(answer);
   ready();
+  work.choose();
 }
 let known = null; // the classes of what is shown, and their colours
 function describe(network) {
@@ -77,6 +86,15 @@ function copyOf(canvas) {
   return copy;
 }
 function show(answer, frame = null) {
+  if (answer.ids) {
+    // computed here
+    ids = new ImageData(answer.ids, answer.width, answer.height);
+    [mask.width, mask.height] = [answer.width, answer.height];
+    segmented = frame;
+    paint();
+    shares(answer.shares);
+    return;
+  }
   const image = new Image(),
     of = stream,
     number = newest;

@@ -17,8 +17,9 @@ from tasks.core import disk_errors, downloads
 from tasks.core.weights import WeightsError
 from tasks.ui.on_device import runtime
 
-ON_DEVICE = Path(__file__).parent, "on_device"
-"""The part that a widget needs which computes in the browser."""
+HERE = Path(__file__).parent
+ON_DEVICE = (HERE, "on_device"), (HERE, "place_of_work")
+"""The parts that a live camera needs which may compute in the browser."""
 ROUTE = "/device/"
 KINDS = {
     ".js": "text/javascript",
@@ -71,7 +72,7 @@ def device_files(network: Path, script: Path, report: downloads.Progress) -> dic
     try:
         program, glue, binary = map(publish, files)
         return {
-            "worker": publish(Path(__file__).parent / "worker.js"),
+            "worker": publish(HERE / "worker.js"),
             "script": publish(script),
             "runtime": {"script": program, "glue": glue, "binary": binary},
             "model": publish(network),
