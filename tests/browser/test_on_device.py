@@ -21,7 +21,7 @@ from benchmarks.webcam import make_clip
 from tasks.detection import Detector, checkpoints
 from tasks.detection.tab import live
 from tasks.segmentation import Segmenter
-from tasks.segmentation.engines import to_onnx
+from tasks.segmentation.engines import TorchEngine, to_onnx
 from tasks.segmentation.tab import live as segmentation
 from tasks.ui.on_device import files, runtime
 from tests.browser.conftest import FLAGS, choose
@@ -147,8 +147,10 @@ def test_classes_are_the_servers(
 ) -> None:
     monkeypatch.setenv("IMAGE_LAB_RUNTIME", str(package))
     monkeypatch.setenv("IMAGE_LAB_CACHE", str(kept))
-    segmenter = Segmenter.load()
-    network: Any = segmenter.network
+    loaded = Segmenter.load()
+    network: Any = loaded.network
+    # in float32, as browsers compute: OpenVINO takes bf16 where that is native
+    segmenter = Segmenter(network, loaded.class_names, loaded.card, TorchEngine(network))
     onnx = to_onnx(network, kept / "segmentation.onnx")
     given = files.device_files(onnx, segmentation.HERE / "on_device.js", lambda *_: None)
     rgb, url = picture(tmp_path, 300, 200)
