@@ -28,6 +28,7 @@ from tests.browser.conftest import FLAGS, choose
 from tests.chromium import find_chromium
 from tests.conftest import app_with
 
+GPU_FLAGS = [flag for flag in FLAGS if flag != "--disable-gpu"]
 ANSWERS = "Math.max(0, ...[...document.querySelectorAll('#live-detection *')].map((e) => +e.dataset.answers || 0))"
 
 
@@ -162,6 +163,37 @@ def test_classes_are_the_servers(
     assert (ids == expected.class_id).mean() > 0.999  # ties
     shares = expected.shares()
     assert answer["shares"] == pytest.approx([shares[n] for n in expected.class_names], abs=2e-3)
+
+
+@pytest.mark.slow  # graphics are emulated
+def test_graphics_give_the_same_boxes(
+    package: Path, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blank: Page
+) -> None:
+    """By WebGPU, which Chromium can compute on a processor."""
+    monkeypatch.setenv("IMAGE_LAB_RUNTIME", str(package))
+    monkeypatch.setenv("IMAGE_LAB_CACHE", str(kept))
+    file = checkpoints.file_of("everyday")
+    assert file is not None
+    network, script = checkpoints.exported(file, to="onnx"), live.HERE / "on_device.js"
+    rgb, url = picture(tmp_path, 320, 240)
+    expected = Detector.load().detect_array(rgb, 0.25, 0.5, None, 320)
+    flags = [*GPU_FLAGS, "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
+    browser_type = blank.context.browser.browser_type  # type: ignore[union-attr]
+    second = browser_type.launch(executable_path=find_chromium(), args=flags)
+    try:
+        page = second.new_page()
+        page.goto(blank.url)
+        if not page.evaluate("async () => Boolean(await navigator.gpu?.requestAdapter())"):
+            pytest.skip("this Chromium has no WebGPU")
+        given = files.device_files(network, script, lambda *_: None, gpu=True) | {"final": False}
+        code = (files.HERE / "on_device.js").read_text(encoding="utf-8")
+        settings = {"confidence": 0.25, "iou": 0.5, "classes": None}
+        answer = page.evaluate(RUN, [given, code, url, settings])
+    finally:
+        second.close()
+    assert answer["kind"] == expected.class_id.tolist()
+    got = np.array(answer["boxes"]) * [320, 240, 320, 240]
+    assert np.abs(got - expected.xyxy).max() < 1  # px
 
 
 def test_tracks_keep_their_number_and_count_once(blank: Page) -> None:

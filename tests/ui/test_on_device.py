@@ -45,11 +45,13 @@ def test_runtime_is_fetched_once(cache: Path, package: Path) -> None:
     assert all(file.parent == cache and downloads.is_complete(file) for file in found)
     for file in package.iterdir():
         file.unlink()
-    assert runtime.fetch() == found
+    assert runtime.fetch() == found and runtime.is_here()
+    with pytest.raises(downloads.DownloadError):
+        runtime.fetch(runtime.GRAPHICS)
 
 
 def test_image_of_the_app_may_bring_the_runtime(cache: Path, package: Path) -> None:
-    runtime.fetch(models.PRELOADED)
+    runtime.fetch(folder=models.PRELOADED)
     assert [file.parent for file in runtime.fetch()] == [models.PRELOADED] * 3
     assert not cache.exists()
 

@@ -125,7 +125,7 @@ $('.track').addEventListener('change', forget);
 // -- computed on the device --------------------------------------------------------------------------
 const ownTracks = deviceTracks();
 const work = placeOfWork({
-  prepare: (network) => server.prepare_on_device(network.name),
+  prepare: (network, gpu) => server.prepare_on_device({model: network.name, gpu}),
   question,
   atOnce: (network) => atOnce.includes(network.name),
   changed() {

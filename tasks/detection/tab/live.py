@@ -119,28 +119,32 @@ def _ready_for_browsers() -> list[str]:
 
 
 @return_errors
-def prepare_on_device(name: str) -> dict[str, Any]:
+def prepare_on_device(request: dict[str, Any]) -> dict[str, Any]:
     """Make a network ready for the visitor's own browser.
 
-    Returns at once: {"loading": True}, and the page asks again; the addresses of the worker, its
-    script, the runtime and the network, with "final" (gives final boxes); or {"error"}.
+    Args:
+        request: "model", and "gpu": whether the browser has WebGPU.
+    Returns at once: {"loading": True}, and the page asks again; addresses as of `device_files`,
+    with "final" (the network gives final boxes); or {"error"}.
     """
-    key = ("detector on device", str(name)[:40])
-    return scheduling.LOADS.poll(key, lambda report: _export(name, report)) or {"loading": True}
+    name, gpu = str(request.get("model", ""))[:40], bool(request.get("gpu"))
+    key = ("detector on device", name, gpu)
+    return scheduling.LOADS.poll(key, lambda report: _export(name, gpu, report)) or {
+        "loading": True
+    }
 
 
-def _export(name: str, report: scheduling.Progress) -> dict[str, Any]:
+def _export(name: str, gpu: bool, report: scheduling.Progress) -> dict[str, Any]:
     from tasks.detection import checkpoints
 
     model = loaders.detector(name)
     file = checkpoints.file_of(name)
     if file is None:
-        raise WeightsError(
-            f"{name} is computed by the server only; YOLO networks also by browsers."
-        )
-    runtime_files(report)  # first: perhaps it cannot be had
+        raise WeightsError(f"{name} is computed by the server only; .pt files also by browsers.")
+    runtime_files(gpu, report)  # first: perhaps it cannot be had
     network = checkpoints.exported(file, to="onnx")
-    return device_files(network, HERE / "on_device.js", report) | {"final": not model.needs_nms}
+    files = device_files(network, HERE / "on_device.js", report, gpu)
+    return files | {"final": not model.needs_nms}
 
 
 def _load_detector(name: str) -> dict[str, Any]:

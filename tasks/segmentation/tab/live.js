@@ -26,7 +26,7 @@ const widget = {
 // -- the model ---------------------------------------------------------------------------------------
 const hidden = new Set(); // class ids
 const work = placeOfWork({
-  prepare: () => server.segmenter_on_device(),
+  prepare: (_, gpu) => server.segmenter_on_device({gpu}),
   question: () => ({}),
   atOnce: (network) => network.at_once,
   changed() {},

@@ -44,19 +44,23 @@ def _load_segmenter(name: str) -> dict[str, Any]:
 
 
 @return_errors
-def segmenter_on_device(_: object = None) -> dict[str, Any]:
+def segmenter_on_device(request: dict[str, Any]) -> dict[str, Any]:
     """Make the network ready for the visitor's own browser: {"loading": True} at once, and the page
     asks again; addresses as of `device_files`; or {"error"}.
+
+    request: {"gpu": whether the browser has WebGPU}.
     """
-    return scheduling.LOADS.poll("segmenter on device", _export) or {"loading": True}
+    gpu = bool(request.get("gpu"))
+    key = ("segmenter on device", gpu)
+    return scheduling.LOADS.poll(key, lambda report: _export(gpu, report)) or {"loading": True}
 
 
-def _export(report: scheduling.Progress) -> dict[str, Any]:
+def _export(gpu: bool, report: scheduling.Progress) -> dict[str, Any]:
     from tasks.segmentation.engines import to_onnx
 
-    runtime_files(report)  # first: perhaps it cannot be had
+    runtime_files(gpu, report)  # first: perhaps it cannot be had
     network: Any = loaders.segmenter("segmentation").network
-    return device_files(to_onnx(network, _exported()), HERE / "on_device.js", report)
+    return device_files(to_onnx(network, _exported()), HERE / "on_device.js", report, gpu)
 
 
 def _exported() -> Path:

@@ -49,33 +49,37 @@ def publish(file: Path) -> str:
     return ROUTE.lstrip("/") + name
 
 
-def runtime_files(report: downloads.Progress) -> list[Path]:
+def runtime_files(gpu: bool, report: downloads.Progress) -> list[Path]:
     """As `runtime.fetch`. Raises WeightsError."""
     try:
-        return runtime.fetch(progress=report)
+        return runtime.fetch(runtime.GRAPHICS if gpu else runtime.PROCESSOR, progress=report)
     except (downloads.DownloadError, OSError) as error:
         raise WeightsError(
-            "Your device cannot compute this: the program for browsers (4 MB) could not be "
-            f"downloaded to the server, because {error}. The server computes as before."
+            f"Your device cannot compute this: the program for browsers ({7 if gpu else 4} MB) "
+            f"could not be downloaded to the server, because {error}. The server computes as "
+            "before."
         ) from error
 
 
-def device_files(network: Path, script: Path, report: downloads.Progress) -> dict[str, Any]:
+def device_files(
+    network: Path, script: Path, report: downloads.Progress, gpu: bool = False
+) -> dict[str, Any]:
     """What the page needs to compute a network: addresses for `startDevice` of on_device.js.
 
     Args:
         network: an ONNX file. script: what the worker needs for it.
+        gpu: by WebGPU instead of WebAssembly.
     Raises:
         WeightsError: the runtime cannot be had, or the disk is full.
     """
-    files = runtime_files(report)
+    files = runtime_files(gpu, report)
     try:
-        program, glue, binary = map(publish, files)
         return {
             "worker": publish(HERE / "worker.js"),
             "script": publish(script),
-            "runtime": {"script": program, "glue": glue, "binary": binary},
+            "runtime": dict(zip(runtime.PARTS, map(publish, files), strict=True)),
             "model": publish(network),
+            "gpu": gpu,
         }
     except OSError as error:
         reason = disk_errors.describe(error) or "a file could not be read"

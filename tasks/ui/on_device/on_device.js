@@ -1,5 +1,5 @@
 // Computing in this browser, behind widget.js: a worker with ONNX Runtime, all from our own origin.
-//   const device = await startDevice(given);   given: {worker, script, runtime, model}, addresses from the server
+//   const device = await startDevice(given);   given: {worker, script, runtime, model, gpu}, addresses from the server
 //   const answer = await device.run({...});    what the network's script answers, and ms
 //   device.end();                              at once, also in the middle of a frame
 const CAN_COMPUTE = (() => {
@@ -10,7 +10,9 @@ const CAN_COMPUTE = (() => {
 })();
 const NO_SIMD = 'This browser cannot compute networks: it has no WebAssembly with SIMD.';
 
-async function startDevice({worker, script, runtime, model}) {
+const hasGraphics = async () => Boolean(await navigator.gpu?.requestAdapter().catch(() => null)); // WebGPU
+
+async function startDevice({worker, script, runtime, model, gpu}) {
   const at = (path) => new URL(path, document.baseURI).href;
   const thread = new Worker(at(worker)),
     asked = new Map();
@@ -46,7 +48,7 @@ async function startDevice({worker, script, runtime, model}) {
   };
   const addresses = Object.fromEntries(Object.entries(runtime).map(([k, v]) => [k, at(v)]));
   try {
-    await ask({action: 'load', runtime: addresses, model: at(model), script: at(script)});
+    await ask({action: 'load', runtime: addresses, model: at(model), script: at(script), gpu});
   } catch (error) {
     device.end();
     throw error;

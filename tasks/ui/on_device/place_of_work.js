@@ -1,6 +1,6 @@
 // Where a camera's frames are computed: by the server, by this browser, or by the faster of the two. Put behind
 // live_camera.js and on_device.js; sets `device`.
-//   prepare(about)          asks the server for what `startDevice` needs, again and again (untilLoaded)
+//   prepare(about, gpu)     asks the server for what `startDevice` needs, again and again (untilLoaded)
 //   question(device)        what the network's script is told with each frame
 //   atOnce(about)           whether "the faster" may be tried: it costs the server nothing
 //   changed()               it is computed elsewhere from now on
@@ -48,6 +48,26 @@ function placeOfWork({prepare, question, atOnce, changed}) {
     }
     return 1000 / quantile(took, 0.5);
   }
+  // a device that computes the network, on its graphics where that goes; null: it cannot, and it was said why
+  async function begin(network, isAsked, isOver) {
+    let wrong = '';
+    for (const gpu of (await hasGraphics()) ? [true, false] : [false]) {
+      const given = await untilLoaded(() => prepare(network, gpu));
+      if (isOver()) return null;
+      wrong = given?.error || (given ? '' : NO_ANSWER);
+      if (wrong) continue;
+      const started = await startDevice(given).catch((error) => {
+        wrong = `Your device cannot compute this: ${error.message}. The server does.`;
+      });
+      if (isOver()) {
+        started?.end();
+        return null;
+      }
+      if (started) return Object.assign(started, given);
+    }
+    say(isAsked ? wrong : '');
+    return null;
+  }
   async function choose() {
     const mine = ++attempt,
       network = about,
@@ -63,17 +83,8 @@ function placeOfWork({prepare, question, atOnce, changed}) {
       await new Promise((then) => setTimeout(then, TRIAL_MS));
       if (isOver() || navigator.connection?.saveData || !atOnce(network)) return;
     }
-    const given = await untilLoaded(() => prepare(network));
-    if (isOver()) return;
-    if (!given || given.error) {
-      say(isAsked ? given?.error || NO_ANSWER : '');
-      return;
-    }
-    const started = await startDevice(given).catch((error) => {
-      if (!isOver()) say(`Your device cannot compute this: ${error.message}. The server does.`);
-    });
+    const started = await begin(network, isAsked, isOver);
     if (!started) return;
-    started.final = given.final;
     const rate = await trial(started).catch(() => 0),
       served = perSecond(times.answers, performance.now());
     if (isOver() || (!isAsked && rate < BETTER * served)) {
@@ -81,8 +92,9 @@ function placeOfWork({prepare, question, atOnce, changed}) {
       if (!isOver()) say(`Your device would do ${rate.toFixed(0)} a second; the server is faster.`);
       return;
     }
-    const than = served ? `; the server did ${served.toFixed(0)}` : '';
-    moveTo(started, `Computed on your device, about ${rate.toFixed(0)} a second${than}.`);
+    const part = started.gpu ? ', by its graphics' : '',
+      than = served ? `; the server did ${served.toFixed(0)}` : '';
+    moveTo(started, `Computed on your device${part}, about ${rate.toFixed(0)} a second${than}.`);
   }
   wanted.addEventListener('change', () => {
     moveTo(null, '');

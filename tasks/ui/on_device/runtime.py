@@ -7,6 +7,7 @@ files along (Dockerfile).
 
 import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from tasks import models
@@ -22,8 +23,18 @@ FILES = {
     "ort-wasm-simd-threaded.wasm": (
         "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2"
     ),
+    "ort.webgpu.min.js": "7d65dad7eb4564ad98db9924a259af2e2c68ebfbdbf254fa5d728f1c5736e07a",
+    "ort-wasm-simd-threaded.asyncify.mjs": (
+        "3d1c85995364bb643302fc6fd877a0c3ba5ae72401815e0f24828a53d9191e28"
+    ),
+    "ort-wasm-simd-threaded.asyncify.wasm": (
+        "39f9f0894d478800487ed9f7dbe92618498db320cf55c8e3d89adff8dce658da"
+    ),
 }
-"""File of the npm package onnxruntime-web -> SHA-256: its script, its glue, its machine code."""
+"""File of the npm package onnxruntime-web -> SHA-256."""
+PARTS = ("script", "glue", "binary")
+PROCESSOR, GRAPHICS = tuple(FILES)[:3], tuple(FILES)[3:]
+"""The PARTS that compute on a processor (WebAssembly), and on its graphics (WebGPU)."""
 
 
 def source() -> str:
@@ -38,12 +49,17 @@ def kept_as(name: str) -> str:
     return f"{stem}-{FILES[name][:16]}.{end}"
 
 
-def fetch(folder: Path | None = None, progress: downloads.Progress | None = None) -> list[Path]:
-    """The files in the order of FILES, from `folder`, the image of the app or the cache, else
-    downloaded. Raises DownloadError.
+def fetch(
+    names: Sequence[str] = PROCESSOR,
+    folder: Path | None = None,
+    progress: downloads.Progress | None = None,
+) -> list[Path]:
+    """The files, from the image of the app or the cache, else downloaded; or all to `folder`.
+
+    Raises DownloadError.
     """
     found = []
-    for name in FILES:
+    for name in names:
         brought = models.PRELOADED / kept_as(name)
         if folder is None and downloads.is_complete(brought):
             found.append(brought)
@@ -58,12 +74,13 @@ def fetch_early() -> None:
     if downloads.may_ask() and downloads.is_reachable() and not is_here():
         with contextlib.suppress(downloads.DownloadError):
             fetch()
+            fetch(GRAPHICS)
 
 
 def is_here() -> bool:
-    """Whether nothing needs to be downloaded."""
+    """Whether nothing needs to be downloaded for processors."""
     folders = (models.PRELOADED, models.yolo_cache())
-    return all(any((at / kept_as(name)).is_file() for at in folders) for name in FILES)
+    return all(any((at / kept_as(name)).is_file() for at in folders) for name in PROCESSOR)
 
 
 def reason_against() -> str:

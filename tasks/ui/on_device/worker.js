@@ -5,7 +5,7 @@
 let session = null;
 
 const actions = {
-  async load({runtime, model, script}) {
+  async load({runtime, model, script, gpu}) {
     importScripts(runtime.script, script);
     Object.assign(ort.env.wasm, {
       numThreads: 1, // a second one needs a page that is isolated from others
@@ -14,7 +14,7 @@ const actions = {
     const answer = await fetch(model);
     if (!answer.ok) throw new Error('the network is not there any more; load the page again');
     session = await ort.InferenceSession.create(new Uint8Array(await answer.arrayBuffer()), {
-      executionProviders: ['wasm'],
+      executionProviders: gpu ? ['webgpu', 'wasm'] : ['wasm'],
       graphOptimizationLevel: 'all',
     });
     return {loaded: true};
