@@ -31,7 +31,6 @@ from tasks.detection.words import MAX_LENGTH, MAX_WORDS, parse_words
 from tests import hostile
 from tests.conftest import free_port
 from tests.detection import tiny_world
-from tests.served import served
 
 NAME = models.OPEN_VOCABULARY
 WORDS = ("red mug", "green book")
@@ -342,49 +341,36 @@ def test_the_field_says_what_is_missing(
     assert not offer_words("everyday")[0]["visible"]
 
 
-APP = """
-import app  # first: it sets up what libraries read when they are imported
-import sys
-from pathlib import Path
-from tests.detection import tiny_world
-
-tiny_world.offer(Path(sys.argv[1]))
-if len(sys.argv) > 2:
-    tiny_world.put_into_cache(Path(sys.argv[1]))
-app.main()
-"""
+@pytest.fixture
+def client(cache: Path) -> Iterator[Client]:
+    """The endpoint alone, served by this process."""
+    with gr.Blocks() as page:
+        images._api()
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_port=free_port())
+    yield Client(url, verbose=False)
+    page.close()
 
 
-def test_the_endpoint(files: Path, tmp_path: Path) -> None:
-    image = tmp_path / "photo.png"
-    image.write_bytes(hostile.good_png(tmp_path).read_bytes())
-    with served(tmp_path, command=("-c", APP, str(files), "here")) as app:
-        client = Client(app.url, verbose=False)
+def test_the_endpoint(client: Client, files: Path, tmp_path: Path) -> None:
+    photo = hostile.good_png(tmp_path)
 
-        def ask(model: str = NAME, **settings: Any) -> dict[str, Any]:
-            given = {"confidence": 0.3, "size": 320} | settings
-            return dict(
-                client.predict(handle_file(image), model, api_name="/detect_objects", **given)
-            )
+    def ask(model: str = NAME, **settings: Any) -> dict[str, Any]:
+        given = {"confidence": 0.3, "size": 320} | settings
+        return dict(client.predict(handle_file(photo), model, api_name="/detect_objects", **given))
 
-        found = ask(words="red mug, green book")
-        assert found["counts"] and set(found["counts"]) <= set(WORDS)
-        assert ask(words="red mug, green book")["boxes"] == found["boxes"]
-        assert set(ask(words="cup")["counts"]) == {"cup"}
-        assert set(ask(words=MARKUP)["counts"]) == {MARKUP}
-        assert set(ask(words="cup", tiles=True)["counts"]) == {"cup"}
-        for refused, said in (
-            ({}, "Type what is to be found"),
-            ({"words": ",".join(map(str, range(21)))}, "21 things came"),
-            ({"words": "mug", "model": "digits"}, "takes no words"),
-        ):
-            with pytest.raises(AppError, match=said):
-                ask(**refused)
-        assert "boxes" in ask("digits", words="")  # a program that always sends the field
-        assert "Traceback" not in app.said()
-    with served(
-        tmp_path, command=("-c", APP, str(files)), IMAGE_LAB_CACHE=str(image.parent)
-    ) as app:
-        client = Client(app.url, verbose=False)
-        with pytest.raises(AppError, match="there is no network"):
-            ask(words="mug")
+    with pytest.raises(AppError, match="could not be downloaded: there is no network"):
+        ask(words="mug")
+    tiny_world.put_into_cache(files)
+    found = ask(words="red mug, green book")
+    assert found["counts"] and set(found["counts"]) <= set(WORDS)
+    assert ask(words="red mug, green book")["boxes"] == found["boxes"]
+    assert set(ask(words="cup", tiles=True)["counts"]) == {"cup"}
+    assert set(ask(words=MARKUP)["counts"]) == {MARKUP}  # JSON; the page escapes it
+    for refused, said in (
+        ({}, "Type what is to be found"),
+        ({"words": ",".join(map(str, range(21)))}, "21 things came"),
+        ({"words": "mug", "model": "digits"}, "takes no words"),
+    ):
+        with pytest.raises(AppError, match=said):
+            ask(**refused)
+    assert "boxes" in ask("digits", words="")  # a program that always sends the field
