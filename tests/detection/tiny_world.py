@@ -34,7 +34,7 @@ def write(folder: Path) -> None:
     from ultralytics import YOLOWorld
 
     torch.manual_seed(0)
-    world = YOLOWorld("yolov8n-worldv2.yaml")
+    world: Any = YOLOWorld("yolov8n-worldv2.yaml")
     for head in world.model.model[-1].cv4:  # random heads are sure that nothing is anywhere
         torch.nn.init.zeros_(head.bias)
         torch.nn.init.ones_(head.logit_scale)
