@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tasks.core.model_cache import Kept, Lazy
 from tasks.core.weights import WeightsError
-from tasks.models import IMAGENET, detector_choices, own_detector
+from tasks.models import IMAGENET, OPEN_VOCABULARY, detector_choices, own_detector
 
 if TYPE_CHECKING:
     from tasks.classification.digits import DigitClassifier
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tasks.denoising.digit_autoencoder import DigitAutoencoder
     from tasks.denoising.enhancer import Enhancer
     from tasks.detection.detector import Detector
+    from tasks.detection.open_vocabulary import OpenVocabulary
     from tasks.detection.torchvision_detectors import TorchvisionDetector
     from tasks.diffusion.generator import DiffusionGenerator
     from tasks.gan.generator import GanGenerator
@@ -93,6 +94,7 @@ _gan_histories: "Kept[GanHistory]" = Kept(most=2)
 _diffusion_generators: "Kept[DiffusionGenerator]" = Kept(most=2)
 _detectors: "Kept[Detector]" = Kept(most=3)
 _torchvision_detectors: "Kept[TorchvisionDetector]" = Kept(most=1)
+_open_vocabulary: "Kept[OpenVocabulary]" = Kept(most=1)
 _segmenters: "Kept[Segmenter]" = Kept(most=2)
 _torchvision_segmenters: "Kept[TorchvisionSegmenter]" = Kept(most=1)
 
@@ -160,6 +162,13 @@ def torchvision_detector(name: str, progress: "Progress | None" = None) -> "Torc
     return _torchvision_detectors.get(
         str(name)[:40], lambda: TorchvisionDetector.load(name, progress)
     )
+
+
+def open_vocabulary(progress: "Progress | None" = None) -> "OpenVocabulary":
+    """The detector of what is typed. Raises WeightsError: download impossible, file damaged."""
+    from tasks.detection.open_vocabulary import OpenVocabulary
+
+    return _open_vocabulary.get(OPEN_VOCABULARY, lambda: OpenVocabulary.load(progress))
 
 
 def segmenter(name: str = "segmentation") -> "Segmenter":

@@ -27,6 +27,15 @@ class Download:
 
 
 @dataclass(frozen=True)
+class CheckedFile:
+    """A file that is downloaded on first use; its name here has the start of its SHA-256."""
+
+    url: str
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True)
 class CamLayer:
     """The layer whose output Grad-CAM weighs, and where its positions lie in the network's
     input."""
@@ -90,6 +99,29 @@ COCO_DETECTORS = {
     "yolo26m": Download("YOLO26m", 42),
 }
 """Ultralytics' detectors of COCO's 80 classes, by name of the file they are downloaded as."""
+OPEN_VOCABULARY = "yolov8s-worldv2"
+"""The detector of what is typed: name for `Detector.load`, which then needs `words`."""
+_CLIP = (
+    "https://huggingface.co/openai/clip-vit-base-patch32/resolve/"
+    "b33cedfd0df4e43b8238760678fcc89e1a0d38b3/"  # the commit with safetensors
+)
+OPEN_VOCABULARY_FILES = {
+    "detector": CheckedFile(
+        "https://github.com/ultralytics/assets/releases/download/v8.3.0/yolov8s-worldv2.pt",
+        "yolov8s-worldv2-9b2c17ab6124a913e9b3a5c170617920.pt",
+        25_923_032,
+    ),
+    "text_encoder": CheckedFile(
+        f"{_CLIP}model.safetensors",
+        "clip-vit-base-patch32-99d28a652e6ec46629ab7047a0ac82c6.safetensors",
+        605_157_884,
+    ),
+    "tokenizer": CheckedFile(
+        f"{_CLIP}tokenizer.json",
+        "clip-vit-base-patch32-b556ac8c99757ffb677208af34bc8c67.json",
+        2_224_041,
+    ),
+}
 FETCHED = "yolo11n"
 """Of COCO_DETECTORS, the one that is fetched at the start where a network is reachable."""
 PRELOADED = weights.ROOT / "preloaded"
@@ -157,6 +189,27 @@ def is_downloaded(name: str) -> bool:
     return name in COCO_DETECTORS and any(
         (folder / f"{name}.pt").is_file() for folder in (yolo_cache(), PRELOADED)
     )
+
+
+def missing_files() -> list[str]:
+    """Keys of OPEN_VOCABULARY_FILES that are not on this machine."""
+    files = OPEN_VOCABULARY_FILES.items()
+    return [key for key, file in files if not (yolo_cache() / file.name).is_file()]
+
+
+def open_vocabulary_state() -> tuple[str, bool]:
+    """(a sentence on what must be downloaded, "" for nothing; whether the detector can be used)."""
+    missing = missing_files()
+    if not missing:
+        return "", True
+    sizes = {key: OPEN_VOCABULARY_FILES[key].bytes / 2**20 for key in missing}
+    words = sizes.get("text_encoder", 0.0) + sizes.get("tokenizer", 0.0)
+    parts = [f"YOLO-World, {sizes['detector']:.0f} MB"] if "detector" in sizes else []
+    parts += [f"CLIP, which reads the words, {words:.0f} MB"] if words else []
+    what = " and ".join(parts)
+    if downloads.is_reachable() is False:
+        return f"Not here, and no network to download it: {what}. The other models work.", False
+    return f"The first search downloads {what}.", True
 
 
 def detector_choices() -> list[dict[str, str | bool]]:

@@ -40,8 +40,8 @@ def fetch(
 ) -> Path:
     """The file at `url`, from the cache if it is complete there, else downloaded.
 
-    Its name must contain the first digits of its SHA-256, as torchvision's do:
-    "resnet50-11ad3fa6.pth". A cached file with another hash is downloaded again.
+    Its name, that of the address if none is given, must contain the first digits of its SHA-256, as
+    torchvision's do: "resnet50-11ad3fa6.pth". A cached file with another hash is downloaded again.
 
     Args:
         name: under which it is kept; None: as in the URL.

@@ -3,7 +3,8 @@
 Redmon et al. 2016 (arXiv 1506.02640); the networks are Ultralytics' YOLO11 and YOLO26.
 `Detector.load()` finds everyday objects (`train/everyday/`), `Detector.load("digits")` handwritten
 digits (`train/detector/`); "yolo11n" and the like are trained on COCO and downloaded on first use;
-a path loads any YOLO.
+a path loads any YOLO. `Detector.load("yolov8s-worldv2", words="red mug, green book")` finds what
+the words say.
 """
 
 from collections import Counter
@@ -19,6 +20,8 @@ from tasks.core import weights
 from tasks.core.device import stopwatch
 from tasks.core.images import ImageError, ImageLike, to_rgb
 from tasks.detection import checkpoints, engines
+from tasks.detection.open_vocabulary import OpenVocabulary
+from tasks.detection.words import check_no_words, parse_words
 
 MAX_BOXES = 300  # in one image; Ultralytics' own limit
 FINAL_COLUMNS = 6  # of a network's final boxes: left, top, right, bottom, confidence, class
@@ -107,14 +110,25 @@ class Detector:
 
     @classmethod
     def load(
-        cls, name_or_path: str | Path = "everyday", folder: Path = weights.FOLDER
+        cls,
+        name_or_path: str | Path = "everyday",
+        folder: Path = weights.FOLDER,
+        words: str | Sequence[str] | None = None,
     ) -> "Detector":
         """A bundled detector ("everyday", "digits"), one of `models.COCO_DETECTORS`, or a path.
 
+        Args:
+            words: for `models.OPEN_VOCABULARY`, which finds what they say: "red mug, green book",
+                or a list.
         Raises:
             WeightsError: missing, damaged, unknown name, or not here and no network to download it.
+            ImageError: no words where they are needed, or words where they are of no use.
         """
         name = str(name_or_path)
+        if name == models.OPEN_VOCABULARY:
+            parsed = parse_words(words)  # before anything is downloaded
+            return cls(name, OpenVocabulary.load().engine(parsed))
+        check_no_words(name, words)
         if name in models.DETECTOR_FILES:
             card = weights.verify(models.DETECTOR_FILES[name], folder)
             return cls(name, engines.load_engine(folder / card.file), card)

@@ -167,9 +167,12 @@ class TorchEngine:
         x = torch.from_numpy(np.ascontiguousarray(image)).to(device.best())[None]  # (1, H, W, 3)
         x = x.permute(0, 3, 1, 2).float() / 255  # (1, 3, H, W), channels last in memory
         with self._lock, torch.inference_mode():
-            out = self._network(x)
+            out = self._forward(x)
         raw: np.ndarray = (out[0] if isinstance(out, list | tuple) else out).float().cpu().numpy()
         return raw
+
+    def _forward(self, x: torch.Tensor) -> Any:  # (1, 3, H, W)
+        return self._network(x)
 
 
 def load_engine(file: Path) -> Engine:

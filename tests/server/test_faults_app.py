@@ -93,7 +93,7 @@ SAID: dict[str, tuple[tuple[Any, ...], str]] = {
     "classify_photo": (("cifar10",), "weights/photos.safetensors is damaged"),
     "denoise_photo": ((25,), "weights/denoiser.safetensors is damaged"),
     "deblock_photo": ((), "weights/vae.safetensors does not fit"),
-    "detect_objects": (("digits", 0.25, 0.7, 320, False), BUG),
+    "detect_objects": (("digits", 0.25, 0.7, 320, False, None), BUG),
 }
 
 
@@ -125,7 +125,8 @@ def test_without_a_network_a_download_says_so(damaged: Served, tmp_path: Path) -
 
 
 def test_a_bug_is_in_the_log_and_nowhere_else(damaged: Served, tmp_path: Path) -> None:
-    damaged.call("detect_objects", picture(damaged, tmp_path), "digits", 0.25, 0.7, 320, False)
+    (arguments, _), photo = SAID["detect_objects"], picture(damaged, tmp_path)
+    damaged.call("detect_objects", photo, *arguments)
     assert "ZeroDivisionError: a secret of the server" in damaged.said()
 
 

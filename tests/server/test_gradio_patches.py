@@ -257,7 +257,7 @@ def test_without_any_patch_the_app_works(tmp_path: Path) -> None:
         for name, arguments in {
             "classify_digit": (photo,),
             "classify_photo": (photo, "cifar10"),
-            "detect_objects": (photo, "digits", 0.25, 0.7, 320, False),
+            "detect_objects": (photo, "digits", 0.25, 0.7, 320, False, None),
             "segment_scene": (photo, "segmentation", False, False),
             "denoise_photo": (photo, 25),
             "generate_by_gan": ("3", 1, 0, 3.0),

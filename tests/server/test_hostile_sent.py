@@ -72,7 +72,7 @@ WORST = (
 )
 ENDPOINTS: dict[str, tuple[Any, ...]] = {
     "classify_photo": ("cifar10",),
-    "detect_objects": ("digits", 0.25, 0.7, 320, False),
+    "detect_objects": ("digits", 0.25, 0.7, 320, False, None),
     "segment_scene": ("segmentation", False, False),
     "denoise_photo": (25,),
     "deblock_photo": (),

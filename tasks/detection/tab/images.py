@@ -5,7 +5,7 @@ import io
 import json
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -15,12 +15,17 @@ import numpy as np
 from tasks import loaders, models
 from tasks.core import device, images, scheduling
 from tasks.core.images import ImageError, ImageLike
-from tasks.detection.tab import examples
+from tasks.detection.tab import examples, open_vocabulary
+from tasks.detection.tab.open_vocabulary import lacks_words, reads_words, words_row
+from tasks.detection.words import check_no_words, parse_words
 from tasks.ui import recordings
 from tasks.ui.endpoint import endpoint, flag, number
 from tasks.ui.errors import describe_error, report_errors
 from tasks.ui.image_input import checked_photo_input, image_input, sample_images
 from tasks.ui.send_to import send_gallery, send_to
+
+if TYPE_CHECKING:
+    from tasks.core.downloads import Progress
 
 SAMPLES = (
     ("ultralytics", "assets/zidane.jpg"),
@@ -33,20 +38,43 @@ HINT = "<p class='lab-lead'>Upload an image, or click one of the examples.</p>"
 COLUMNS = ("class", "confidence", "left", "top", "right", "bottom")
 
 
-async def prepare(image: ImageLike | list[str], name: str) -> Any:
+async def prepare(
+    image: ImageLike | list[str],
+    name: str,
+    words: str | None = None,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008
+) -> Any:
     """Load the chosen network; hide the IoU slider where it has no effect.
 
-    Raises WeightsError, BusyError.
+    Raises ImageError, WeightsError, BusyError.
     """
-    if not image:
+    if not image or lacks_words(name, words):
         return gr.skip()
+    if reads_words(name):
+        parse_words(words)  # before anything is downloaded
+
+    def load(told: "Progress") -> bool:
+        if reads_words(name):
+            loaders.open_vocabulary(told)
+            return True
+        return loaders.detector(name).needs_nms
+
+    def report(got: int, total: int | None) -> None:
+        size = f"of {total / 2**20:.0f} MB" if total else "MB"
+        progress(got / total if total else None, desc=f"Downloading: {got / 2**20:.0f} {size}")
+
     key = ("detector", str(name)[:40], "needs_nms")
-    visible = await scheduling.LOADS.wait(key, lambda _: loaders.detector(name).needs_nms)
-    return gr.update(visible=visible)
+    return gr.update(visible=await scheduling.LOADS.wait(key, load, report))
 
 
 def detect(
-    image: ImageLike, name: str, confidence: float, iou: float, size: int, tiled: bool = False
+    image: ImageLike,
+    name: str,
+    confidence: float,
+    iou: float,
+    size: int,
+    tiled: bool = False,
+    words: str | None = None,
 ) -> tuple[Any, str, Any]:
     """(image with boxes, counts and files as HTML, rows of the table).
 
@@ -57,11 +85,15 @@ def detect(
 
     if image is None:
         return None, HINT, []
+    if lacks_words(name, words):
+        return None, open_vocabulary.HINT, []
     rgb = np.asarray(images.to_rgb(image))
-    found, note = _detect(rgb, name, confidence, iou, size, tiled)
+    found, note = _detect(rgb, name, confidence, iou, size, tiled, words)
     rows = [[row[column] for column in COLUMNS] for row in found.rows()]
     settings: dict[str, Any] = {"model": name, "confidence": confidence, "iou": iou, "size": size}
     settings["tiles"] = tiled
+    if reads_words(name):
+        settings["words"] = list(found.class_names)
     html = result_html(found, settings, rgb.shape[:2], name == examples.DIGITS, note)
     return images.thumbnail(annotate.draw(rgb, found)), html, rows
 
@@ -73,12 +105,15 @@ def detect_in_all(
     iou: float,
     size: int,
     tiled: bool = False,
+    words: str | None = None,
 ) -> tuple[Any, str]:
     """(gallery of images with boxes, a line for each image as HTML, errors included)."""
     from tasks.detection import annotate
 
     if not files:
         return None, HINT
+    if lacks_words(name, words):
+        return None, open_vocabulary.HINT
     if len(files) > MAX_IMAGES:
         raise ImageError(f"{len(files)} images came; {MAX_IMAGES} at once work.")
     gallery, lines, rows = [], [], []
@@ -89,7 +124,7 @@ def detect_in_all(
         except ImageError as error:
             lines.append(f"<li><b>{escape(label)}</b>: {escape(describe_error(error))}</li>")
             continue
-        found, _ = _detect(rgb, name, confidence, iou, size, tiled)
+        found, _ = _detect(rgb, name, confidence, iou, size, tiled, words)
         counted = ", ".join(f"{n} {kind}" for kind, n in found.counts().items()) or "nothing found"
         gallery.append((images.thumbnail(annotate.draw(rgb, found)), f"{label}: {counted}"))
         lines.append(f"<li><b>{escape(label)}</b>: {escape(counted)}</li>")
@@ -107,26 +142,33 @@ def detect_objects(
     iou: float = 0.7,
     size: int | None = None,
     tiles: bool = False,
+    words: str | None = None,
 ) -> dict[str, Any]:
-    """Detect objects: everyday ones, handwritten digits, or COCO's 80 classes.
+    """Detect objects: everyday ones, handwritten digits, COCO's 80 classes, or what is typed.
 
     Args:
         picture: PNG, JPEG, WebP, GIF, BMP, TIFF, HEIC or AVIF.
         model: "everyday" (COCO's classes, bundled) or "digits" (bundled), or, downloaded on first
-            use, "yolo11n", "yolo11s", "yolo11m", "yolo26n", "yolo26s" or "yolo26m"; "own" where
-            the server names weights in IMAGE_LAB_YOLO, and then the default.
+            use, "yolo11n", "yolo11s", "yolo11m", "yolo26n", "yolo26s" or "yolo26m", or
+            "yolov8s-worldv2", which finds what `words` say (604 MB); "own" where the server names
+            weights in IMAGE_LAB_YOLO, and then the default.
         confidence: least confidence of a box, 0 to 1.
         iou: IoU threshold of non-maximum suppression, 0 to 1; YOLO26 needs none.
         size: px of the longer side of the network's input, 320, 416 or 640; none or another: as
             it was trained.
         tiles: whether a large image is looked at in tiles, too, for small objects in it.
+        words: what "yolov8s-worldv2" is to find, separated by commas: up to 20 things of up to 60
+            characters; none for the other models.
     Returns:
         {"boxes": [{"class", "confidence", "left", "top", "right", "bottom"}, ...], "counts",
         "speed_ms", "prepared_ms", "note"}: boxes in pixels of the image, how many there are of each
         class, the time of each stage, what the first image of a shape costs once, and a sentence
         where small objects were probably missed.
     """
-    found, note = _detect(np.asarray(images.to_rgb(picture)), model, confidence, iou, size, tiles)
+    if not reads_words(model):
+        check_no_words(model, words)
+    rgb = np.asarray(images.to_rgb(picture))
+    found, note = _detect(rgb, model, confidence, iou, size, tiles, words)
     speed = {k: round(v, 2) for k, v in found.speed_ms.items()}
     return {
         "boxes": found.rows(),
@@ -138,12 +180,19 @@ def detect_objects(
 
 
 def _detect(
-    rgb: np.ndarray, name: str, confidence: float, iou: float, size: int | None, tiled: bool
+    rgb: np.ndarray,
+    name: str,
+    confidence: float,
+    iou: float,
+    size: int | None,
+    tiled: bool,
+    words: str | None,
 ) -> tuple[Any, str]:
     """(detections, a sentence where tiles would find more or "")."""
     from tasks.detection import tiles
 
-    model, job = loaders.detector(name), uuid4().hex
+    model = open_vocabulary.word_detector(words) if reads_words(name) else loaders.detector(name)
+    job = uuid4().hex
     size = size if size is not None and size in model.sizes else model.default_size
     if tiled:
         turn = lambda: scheduling.CORES.frame(job, patient=True)  # noqa: E731
@@ -233,12 +282,17 @@ def training_size(name: str) -> int:
     return 320 if name in models.BUNDLED_DETECTORS else 640
 
 
-def settings_row() -> list[Any]:
-    """Model, confidence, IoU, size: the same for images and videos."""
+def settings_row(typed: bool = False) -> list[Any]:
+    """Model, confidence, IoU, size: the same for images and videos; `typed`: the detector of words,
+    too.
+    """
     offered = models.detector_choices()
+    choices = [(str(c["title"]), str(c["name"])) for c in offered]
+    if typed:
+        choices.append(open_vocabulary.CHOICE)
     with gr.Row():
         model = gr.Dropdown(
-            [(str(c["title"]), str(c["name"])) for c in offered],
+            choices,
             value=str(offered[0]["name"]),
             label="Model",
             filterable=False,
@@ -272,7 +326,9 @@ def example_of(shown: Any) -> str | None:
 
 
 def build_images() -> None:
-    settings = [*settings_row(), gr.Checkbox(False, label="In tiles (large images)")]
+    chosen = settings_row(typed=True)
+    words, find = words_row(chosen[0])
+    settings = [*chosen, gr.Checkbox(False, label="In tiles (large images)")]
     shown_boxes, shown_summary, shown_rows = recorded("detect-images", 3)
     with gr.Row(elem_classes="lab-first"):
         with gr.Column(scale=4, min_width=300):
@@ -296,12 +352,12 @@ def build_images() -> None:
         table = gr.Dataframe(
             shown_rows, headers=list(COLUMNS), interactive=False, label="Boxes, in pixels"
         )
-    _wire(image, detect, settings, [boxes, summary, table])
-    _build_several(settings)
+    _wire(image, detect, settings, words, find, [boxes, summary, table])
+    _build_several(settings, words, find)
     _api()
 
 
-def _build_several(settings: list[Any]) -> None:
+def _build_several(settings: list[Any], words: gr.Textbox, find: gr.Button) -> None:
     with gr.Accordion("Several images at once", open=False):
         files = gr.File(
             file_count="multiple",
@@ -322,15 +378,24 @@ def _build_several(settings: list[Any]) -> None:
         )
         send_gallery("detect-gallery")
         lines = gr.HTML(elem_id="detect-lines")
-    _wire(files, detect_in_all, settings, [gallery, lines])
+    _wire(files, detect_in_all, settings, words, find, [gallery, lines])
 
 
-def _wire(given: Any, work: Any, settings: list[Any], outputs: list[Any]) -> None:
-    """Call `work` when `given` or a setting changes, after the model is loaded."""
+def _wire(
+    given: Any,
+    work: Any,
+    settings: list[Any],
+    words: gr.Textbox,
+    find: gr.Button,
+    outputs: list[Any],
+) -> None:
+    """Call `work` when `given` or a setting changes, or the words are sent, after the model is
+    loaded.
+    """
     prepared = gr.on(
-        [given.change, *(s.change for s in settings)],
+        [given.change, *(s.change for s in settings), words.submit, find.click],
         report_errors(prepare),
-        [given, settings[0]],
+        [given, settings[0], words],
         settings[2],
         show_progress_on=outputs[0],
         trigger_mode="always_last",
@@ -339,7 +404,7 @@ def _wire(given: Any, work: Any, settings: list[Any], outputs: list[Any]) -> Non
     )
     prepared.success(
         report_errors(work),
-        [given, *settings],
+        [given, *settings, words],
         outputs,
         show_progress="minimal",
         trigger_mode="always_last",
@@ -354,4 +419,5 @@ def _api() -> None:
     name = gr.Textbox(str(offered[0]["name"]), label="model", visible=False)
     numbers = [number(0.25, "confidence"), number(0.7, "iou"), number(None, "size")]
     found = gr.JSON(visible=False, label="found")
-    endpoint(detect_objects, [sent, name, *numbers, flag(False, "tiles")], found)
+    words = gr.Textbox(None, label="words", visible=False)
+    endpoint(detect_objects, [sent, name, *numbers, flag(False, "tiles"), words], found)
