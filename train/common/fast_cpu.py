@@ -47,11 +47,12 @@ class DepthwiseConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu":
             return super().forward(x)
+        x = x.float() if x.dtype == torch.bfloat16 else x
         with torch.autocast("cpu", enabled=False):
             if self.kernel_size == (5, 5) and self.stride == (1, 1) and self.padding == (2, 2):
-                y: Tensor = _Depthwise.apply(x.float(), self.weight, self.bias, 2)
+                y: Tensor = _Depthwise.apply(x, self.weight, self.bias, 2)
                 return y
-            return super().forward(x.float())
+            return super().forward(x)
 
 
 def use_fast_depthwise(network: nn.Module) -> None:
@@ -65,8 +66,12 @@ def use_fast_depthwise(network: nn.Module) -> None:
             module.__class__ = DepthwiseConv2d
 
 
-def frozen(part: nn.Module) -> Callable[[Tensor], Tensor]:
-    """A part that is not trained, float32 -> float32; on CPUs by OpenVINO, compiled per shape."""
+def frozen(part: nn.Module, bf16: bool = False) -> Callable[[Tensor], Tensor]:
+    """A part that is not trained, float32 -> float32; on CPUs by OpenVINO, compiled per shape.
+
+    Args:
+        bf16: compute in bf16 inside, where that is native.
+    """
     compiled: dict[torch.Size, Any] = {}
 
     @torch.no_grad()
@@ -79,7 +84,7 @@ def frozen(part: nn.Module) -> Callable[[Tensor], Tensor]:
             model.reshape(list(x.shape))
             how = {
                 "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-                "INFERENCE_PRECISION_HINT": "bf16" if device.bf16_is_native() else "f32",
+                "INFERENCE_PRECISION_HINT": "bf16" if bf16 and device.bf16_is_native() else "f32",
             }
             compiled[x.shape] = (
                 openvino.library().Core().compile_model(model, "CPU", how).create_infer_request()

@@ -296,7 +296,10 @@ def about_data(
     plan: Plan, done: Fit, images: Sequence[data.Annotated], val: Sequence[data.Annotated]
 ) -> dict[str, Any]:
     """The card's word on where the labels come from and what was kept back."""
-    labels = ", and what YOLO11n (Ultralytics, trained on COCO, AGPL-3.0) finds where no label is"
+    labels = (
+        ", and for COCO's other sixty classes what YOLO11n (Ultralytics, trained on COCO, "
+        "AGPL-3.0) finds"
+    )
     return {
         "name": "Pascal VOC 2007 and 2012 (parts), its own labels"
         f"{labels if plan.teacher else ''}; backbone from ImageNet (Google's weights)",

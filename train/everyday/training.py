@@ -141,7 +141,7 @@ def train(
         minutes=plan.minutes,
     )
     batches = data.Batches(images, common_data.Shuffled(len(images), plan.batch, seed), plan, seed)
-    first = fast_cpu.frozen(model.model[0])
+    first = fast_cpu.frozen(model.model[0], bf16=True)
     criterion = new_criterion(model)
 
     def batch_at(at: BatchAt) -> dict[str, Tensor]:
