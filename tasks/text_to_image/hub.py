@@ -11,18 +11,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tasks.core.weights import WeightsError
-from tasks.text_to_image.files import (
-    Pipeline,
-    choose_files,
-    is_folder,
-    is_hosted,
-    read_folder,
-    read_index,
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
 )
+
+from tasks.core.weights import WeightsError
+from tasks.text_to_image import files
+from tasks.text_to_image.files import Pipeline, is_hosted
 
 RESERVE = 500_000_000  # bytes that a download leaves free on the disk
 POLL_S = 0.5
@@ -33,13 +35,27 @@ def find_local(source: str) -> Pipeline | None:
 
     Raises WeightsError: not a name, or a folder without a pipeline that can be used.
     """
-    if is_folder(source):
-        return read_folder(source, Path(source).expanduser())
-    index = _cached(source, "model_index.json")
+    if files.is_folder(source):
+        return files.read_folder(source, Path(os.path.expanduser(source)))
     try:
-        return read_folder(source, index.parent) if index else None
-    except WeightsError:  # an interrupted download
+        folder = snapshot_download(source, allow_patterns=files.INDEX, local_files_only=True)
+        found = files.read_folder(source, Path(folder))
+        needed = files.patterns(found.index, found.variant)
+        snapshot_download(source, allow_patterns=needed, local_files_only=True)
+    except (WeightsError, LocalEntryNotFoundError):  # an interrupted download
         return None
+    return found
+
+
+def get_local(source: str) -> Pipeline:
+    """A pipeline on this machine. Raises WeightsError as `find_local`, or if it is not here."""
+    found = find_local(source)
+    if found is None:
+        raise WeightsError(
+            f"{source} is not on this machine yet. Press “Look it up”: it says how much there is "
+            "to download, and offers it."
+        )
+    return found
 
 
 def look_up(source: str) -> Pipeline:
@@ -50,37 +66,21 @@ def look_up(source: str) -> Pipeline:
     return find_local(source) or _ask_hub(source)
 
 
-def cache_folder() -> Path:
-    """Where downloads are kept: HF_HUB_CACHE, or ~/.cache/huggingface/hub."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE)
-
-
-def _cached(source: str, name: str, revision: str = "main") -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-
-    path = try_to_load_from_cache(source, name, revision=revision)
-    return Path(path) if isinstance(path, str) else None
-
-
 def _ask_hub(source: str) -> Pipeline:
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
-
     api = HfApi(token=False if is_hosted() else None)  # visitors get no access as the owner
     try:
         info = api.model_info(source, files_metadata=True, timeout=15)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
-        has_index = "model_index.json" in sizes
-        path = api.hf_hub_download(source, "model_index.json") if has_index else "/nowhere"
-        index = read_index(source, Path(path))
-        variant, files = choose_files(source, index, sizes)
-        heads = [
-            api.parse_safetensors_file_metadata(source, name)
-            for name in files
+        if files.INDEX not in sizes:
+            raise WeightsError(f"{source} is no pipeline of diffusers: it has no {files.INDEX}.")
+        folder = Path(api.hf_hub_download(source, files.INDEX)).parent
+        index = files.read_index(source, folder)
+        variant, needed = files.choose_files(source, index, sizes)
+        counts = {
+            name: sum(api.parse_safetensors_file_metadata(source, name).parameter_count.values())
+            for name in needed
             if name.endswith(".safetensors")
-        ]
+        }
     except WeightsError:
         raise
     except GatedRepoError as error:
@@ -93,21 +93,17 @@ def _ask_hub(source: str) -> Pipeline:
             f"There is no {source} on the Hugging Face Hub, or it is not public."
         ) from error
     except Exception as error:  # whatever the HTTP library raises
-        raise WeightsError(_describe_outage()) from error
-    missing = {n: size for n, size in files.items() if not _cached(source, n, info.sha or "main")}
-    n = sum(sum(head.parameter_count.values()) for head in heads)
+        folders = (
+            "A folder works without: one that save_pretrained of diffusers wrote, by its path."
+        )
+        raise WeightsError(
+            "The Hugging Face Hub does not answer: there is no network, or it is down. "
+            + ("Try again later." if is_hosted() else folders)
+        ) from error
+    missing = {name: size for name, size in needed.items() if not (folder / name).exists()}
     card: Any = info.card_data or {}
     licence = str(card.get("license_name") or card.get("license") or "")
-    return Pipeline(source, None, index["_class_name"], variant, files, missing, n, licence)
-
-
-def _describe_outage() -> str:
-    remedy = (
-        "Try again later."
-        if is_hosted()
-        else "A folder works without: one that save_pretrained of diffusers wrote, by its path."
-    )
-    return f"The Hugging Face Hub does not answer: there is no network, or it is down. {remedy}"
+    return Pipeline(source, None, index, variant, needed, missing, counts, licence)
 
 
 def download(pipeline: Pipeline) -> Iterator[tuple[int, int]]:
@@ -119,13 +115,14 @@ def download(pipeline: Pipeline) -> Iterator[tuple[int, int]]:
     Raises WeightsError: the disk is full, no network, interrupted.
     """
     total = sum(pipeline.missing.values())
-    _check_disk(total)
-    blobs = cache_folder() / f"models--{pipeline.source.replace('/', '--')}" / "blobs"
+    cache = Path(constants.HF_HUB_CACHE)
+    _check_disk(total, cache)
+    blobs = cache / f"models--{pipeline.source.replace('/', '--')}" / "blobs"
     before = _folder_bytes(blobs)
     environment = {
         **os.environ,
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "HF_HUB_CACHE": str(cache_folder()),
+        "HF_HUB_CACHE": str(cache),
         **({"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"} if is_hosted() else {}),
     }
     command = [sys.executable, "-m", "huggingface_hub.cli.hf", "download", pipeline.source]
@@ -154,15 +151,12 @@ def _folder_bytes(folder: Path) -> int:
     """Size of the files in a folder, unfinished ones included."""
     total = 0
     for path in folder.glob("*"):
-        try:
+        with suppress(OSError):  # it has just been renamed
             total += path.stat().st_size
-        except OSError:  # it has just been renamed
-            continue
     return total
 
 
-def _check_disk(size: int) -> None:
-    cache = cache_folder()
+def _check_disk(size: int, cache: Path) -> None:
     free = shutil.disk_usage(next(f for f in (cache, *cache.parents) if f.exists())).free
     if size + RESERVE > free:
         raise WeightsError(

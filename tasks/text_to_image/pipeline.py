@@ -8,8 +8,11 @@ image at the end. Until then a linear map to RGB, fitted to the pipeline's own d
 """
 
 import dataclasses
+import difflib
 import functools
 import inspect
+import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,12 +27,13 @@ from tasks.core.images import ImageError
 from tasks.core.weights import WeightsError
 from tasks.core.zero_gpu import on_gpu
 from tasks.networks.diffusion_unet import import_diffusers
-from tasks.text_to_image import faults, files, hub
+from tasks.text_to_image import files, hub
 from tasks.text_to_image.preview import Colours, at_unit_scale, iterate, with_own_scheduler
 
 MAX_PROMPT, MAX_STEPS, MAX_GUIDANCE = 1000, 50, 20.0
-INDEX = "model_index.json"
 SIZES = (128, 768)  # px, smallest and largest
+COMPLETE = 0.98  # share of a network's weights; buffers may be left out of a file
+MIN_WORDS = 10  # besides special tokens; a tokenizer with fewer has lost its files
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,6 @@ class HubPipeline:
         self.pipe, self.source = pipe, source
         self.reload: functools.partial[HubPipeline] | None = None
         self.colours = Colours(pipe)
-        self.parameters = sum(p.numel() for part in networks(pipe) for p in part.parameters())
 
     @classmethod
     def load(cls, source: str) -> "HubPipeline":
@@ -76,14 +79,9 @@ class HubPipeline:
         Raises:
             WeightsError: not here, refused, too large for the memory that is free.
         """
-        found = hub.find_local(source)
-        if found is None or found.folder is None:
-            raise WeightsError(
-                f"{source} is not on this machine yet. “Look it up” says how much there is to "
-                "download, and offers it."
-            )
+        found = hub.get_local(source)
         check_memory(found)
-        model = cls(_load_pipeline(found, found.folder), source)
+        model = cls(_load_pipeline(found), source)
         model.reload = functools.partial(cls.load, source)
         return model
 
@@ -200,14 +198,13 @@ def check_settings(prompt: Any, seed: Any, n_steps: Any, guidance: Any, size: An
 # -- loading ---------------------------------------------------------------------------------------
 
 
-def _load_pipeline(found: files.Pipeline, folder: Path) -> Any:
+def _load_pipeline(found: files.Pipeline) -> Any:
     """diffusers' pipeline, on the device, without its progress bar. Raises WeightsError."""
     import_diffusers()
     import diffusers as d
     import transformers
     from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING as TEXT_TO_IMAGE
 
-    faults.check_classes(found.source, folder, files.read_index(found.source, folder / INDEX))
     d.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
     names = {pipeline.__name__ for pipeline in TEXT_TO_IMAGE.values()}
@@ -216,14 +213,15 @@ def _load_pipeline(found: files.Pipeline, folder: Path) -> Any:
     try:
         with model_cache.BUILDING:
             pipe = loader.from_pretrained(
-                str(folder),
+                str(found.folder),
                 torch_dtype=torch.bfloat16 if device.bf16_is_native() else torch.float32,
                 variant=found.variant,
                 use_safetensors=True,
                 local_files_only=True,
             )
     except Exception as error:  # diffusers and transformers raise many kinds
-        raise WeightsError(_describe_failure(found.source, error)) from error
+        raise WeightsError(_describe_loading_failure(found, error)) from error
+    _check_parts(found, pipe)
     accepted = inspect.signature(type(pipe).__call__).parameters
     if not {"prompt", "callback_on_step_end"} <= accepted.keys() or not getattr(pipe, "vae", None):
         raise WeightsError(
@@ -234,9 +232,38 @@ def _load_pipeline(found: files.Pipeline, folder: Path) -> Any:
     return pipe.to(device.best())
 
 
-def networks(pipe: Any) -> list[torch.nn.Module]:
-    """Every network of a pipeline."""
-    return [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+def _describe_loading_failure(found: files.Pipeline, error: Exception) -> str:
+    """What the library says, or the nearest name for a class that it does not have."""
+    text = re.sub(r"<class '[\w.]*?(\w+)'>", r"\1", str(error).strip()) or type(error).__name__
+    for part, pair in {**found.index, "_class_name": ["diffusers", found.kind]}.items():
+        library, name = map(str, pair) if isinstance(pair, list) and len(pair) == 2 else ("", "")
+        known = dir(sys.modules.get(library))
+        if library in ("diffusers", "transformers") and name in text and name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"; {close[0]} is" if close else ""
+            text = f"{part} is {name!r}, which is not in {library}{hint}"
+    text = text.splitlines()[0].rstrip(".:")[:400]
+    return f"{found.source} cannot be loaded: {text}. Get its files again, or try another one."
+
+
+def _check_parts(found: files.Pipeline, pipe: Any) -> None:
+    """Raises WeightsError for what diffusers loads without a word and what then fails."""
+    problems = []
+    for name, part in pipe.components.items():
+        reads = name.startswith(("tokenizer", "text_encoder"))
+        if part is None and reads and name not in found.index:  # null there if left out on purpose
+            problems.append(f"{name} is missing, which a {found.kind} needs")
+        if isinstance(part, torch.nn.Module):
+            n = sum(count for file, count in found.counts.items() if file.startswith(f"{name}/"))
+            wanted = sum(p.numel() for p in part.parameters())
+            if n < COMPLETE * wanted:
+                problems.append(f"the weights of {name} are incomplete, {n:,} of {wanted:,}")
+        if hasattr(part, "get_vocab"):
+            words = part.get_vocab().keys() - set(part.all_special_tokens)
+            if len(words) < MIN_WORDS:
+                problems.append(f"{name} lacks vocab.json and merges.txt, or tokenizer.json")
+    if problems:
+        raise WeightsError(f"{found.source}: {'; '.join(problems)}. Get its files again.")
 
 
 def free_memory() -> int | None:

@@ -49,7 +49,9 @@ def test_what_a_folder_needs(saved: Path) -> None:
         "unet",
         "vae",
     }
-    assert found.parameters == HubPipeline.load(str(saved)).parameters
+    parts = HubPipeline.load(str(saved)).pipe.components.values()
+    networks = [part for part in parts if isinstance(part, torch.nn.Module)]
+    assert found.parameters == sum(p.numel() for part in networks for p in part.parameters())
 
 
 def test_of_two_precisions_the_smaller_is_taken(copied: Path) -> None:
@@ -67,6 +69,29 @@ def test_of_two_precisions_the_smaller_is_taken(copied: Path) -> None:
     assert HubPipeline.load(str(copied)).generate("a fox", **SMALL).shape == (128, 128, 3)
 
 
+def test_weights_in_parts_are_taken_of_either_precision(saved: Path, tmp_path: Path) -> None:
+    from diffusers import StableDiffusionPipeline
+
+    pipe = StableDiffusionPipeline.from_pretrained(saved)
+    for variant in ("fp16", None):
+        folder = tmp_path / f"{variant} in parts"
+        pipe.save_pretrained(folder, variant=variant, max_shard_size="60KB")
+        assert len(list(folder.glob("unet/*-of-*.safetensors"))) > 1
+        found = pipeline_hub.look_up(str(folder))
+        assert found.variant == variant
+        assert found.parameters == pipeline_hub.look_up(str(saved)).parameters
+        assert HubPipeline.load(str(folder)).generate("a fox", **SMALL).shape == (128, 128, 3)
+
+
+def test_a_class_that_transformers_has_renamed_is_loaded(copied: Path) -> None:
+    from transformers import CLIPImageProcessor
+
+    CLIPImageProcessor().save_pretrained(copied / "feature_extractor")
+    edited(copied, feature_extractor=["transformers", "CLIPFeatureExtractor"])
+    pipe = HubPipeline.load(str(copied)).pipe
+    assert type(pipe.feature_extractor).__name__.startswith("CLIPImageProcessor")
+
+
 def pickle_only(folder: Path) -> None:
     for file in folder.glob("*/*.safetensors"):
         file.rename(file.with_suffix(".bin"))
@@ -79,7 +104,11 @@ def edited(folder: Path, **changes: Any) -> None:
 
 def one_shard_of_two(folder: Path) -> None:
     file = folder / "unet/diffusion_pytorch_model.safetensors"
-    file.rename(file.with_name("diffusion_pytorch_model-00001-of-00002.safetensors"))
+    names = [f"diffusion_pytorch_model-0000{k}-of-00002.safetensors" for k in (1, 2)]
+    keys = sorted(load_file(file))
+    index = {"metadata": {}, "weight_map": {key: names[i % 2] for i, key in enumerate(keys)}}
+    file.with_name(f"{file.name}.index.json").write_text(json.dumps(index))
+    file.rename(file.with_name(names[0]))
 
 
 def without_words(folder: Path) -> None:
@@ -107,13 +136,26 @@ def with_mark(file: Path) -> None:
 
 
 SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "pickle only": (pickle_only, "as pickle only"),
+    "pickle only": (
+        pickle_only,
+        r"lacks files of .*model\.bin.*safetensors, as pickles can run code",
+    ),
     "no weights": (
         lambda f: (f / "unet/diffusion_pytorch_model.safetensors").unlink(),
-        "no weights of unet",
+        r"lacks files of unet; there is unet/config\.json\.",
     ),
-    "no files of a component": (lambda f: shutil.rmtree(f / "unet"), "no files of unet"),
-    "one shard of two": (one_shard_of_two, "some of 2 files of unet only"),
+    "no files of a network": (
+        lambda f: shutil.rmtree(f / "unet"),
+        "lacks files of unet; there is none",
+    ),
+    "no files of a component": (
+        lambda f: shutil.rmtree(f / "scheduler"),
+        "lacks files of scheduler; there is none",
+    ),
+    "one shard of two": (
+        one_shard_of_two,
+        r"no.* file named .*unet/diffusion_pytorch_model-00002-of-00002\.safetensors",
+    ),
     "no index": (lambda f: (f / "model_index.json").unlink(), "readable model_index.json"),
     "an index that is none": (
         lambda f: (f / "model_index.json").write_text("[1"),
@@ -121,7 +163,7 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "an index that is a list": (
         lambda f: (f / "model_index.json").write_text("[]"),
-        "readable model_index.json",
+        "model_index.json names no class",
     ),
     "a class of its own": (
         lambda f: edited(f, _class_name=["pipeline", "Mine"]),
@@ -137,33 +179,39 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "a class that is none": (
         lambda f: edited(f, _class_name="NoSuchPipeline"),
-        "'NoSuchPipeline', which is not in diffusers",
+        "_class_name is 'NoSuchPipeline', which is not in diffusers",
     ),
     "a class misspelt": (
         lambda f: edited(f, _class_name="StableDifusionPipeline"),
-        "'StableDifusionPipeline'.*StableDiffusionPipeline is",
+        "'StableDifusionPipeline', which is not in diffusers; StableDiffusionPipeline is",
     ),
     "a component misspelt": (
         lambda f: edited(f, unet=["diffusers", "UNet2DConditionModell"]),
-        "unet names the class.*UNet2DConditionModel is",
+        "unet is 'UNet2DConditionModell'.* not in diffusers; UNet2DConditionModel is",
     ),
     "a larger class than its parts": (
         lambda f: edited(f, _class_name="StableDiffusionXLPipeline"),
-        "needs text_encoder_2, tokenizer_2.*those of a StableDiffusionPipeline",
+        "tokenizer_2 is missing, which a StableDiffusionXLPipeline needs",
     ),
-    "no scheduler": (lambda f: edited(f, scheduler=[None, None]), "needs scheduler"),
+    "no scheduler": (
+        lambda f: edited(f, scheduler=[None, None]),
+        r"StableDiffusionPipeline expected \[.*'scheduler'.*\], but only",
+    ),
     "no settings of the scheduler": (
         lambda f: (f / "scheduler/scheduler_config.json").rename(f / "scheduler/other.json"),
-        "lacks scheduler/scheduler_config.json",
+        "no file named scheduler_config.json found in directory .*scheduler",
     ),
-    "no words": (without_words, "lacks the words of its tokenizer"),
+    "no words": (without_words, "tokenizer lacks vocab.json and merges.txt"),
     "half of the weights": (half_of_the_weights, "weights of unet are incomplete"),
-    "shards without their index": (two_shards, "unet in 2 files without the index"),
+    "shards without their index": (
+        two_shards,
+        "no file named diffusion_pytorch_model.safetensors found in directory .*unet",
+    ),
     "fp16 of one part": (
         lambda f: (f / "unet/diffusion_pytorch_model.safetensors").rename(
             f / "unet/diffusion_pytorch_model.fp16.safetensors"
         ),
-        "unet as fp16 only",
+        r"lacks files of unet; .*\.fp16\.safetensors.*fp16 works for all networks or none",
     ),
     "a Git LFS pointer": (
         lambda f: (f / "unet/diffusion_pytorch_model.safetensors").write_text(
@@ -174,11 +222,11 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a byte order mark": (lambda f: with_mark(f / "model_index.json"), "byte order mark"),
     "a byte order mark in a component": (
         lambda f: with_mark(f / "unet/config.json"),
-        "unet/config.json begins with a byte order mark",
+        r"unet/config\.json \(Unexpected UTF-8 BOM.*byte order mark",
     ),
     "settings that break off": (
         lambda f: (f / "vae/config.json").write_text('{"a": '),
-        "vae/config.json is no readable JSON",
+        "no readable vae/config.json .*JSON",
     ),
     "no text to image": (lambda f: edited(f, _class_name="DDPMPipeline"), "text-to-image|failed"),
     "damaged weights": (
@@ -203,6 +251,15 @@ def test_spoilt_folders_are_refused_with_a_sentence(copied: Path, name: str) -> 
     assert str(caught.value).endswith((".", "may work."))
 
 
+def test_code_beside_the_weights_is_not_run(copied: Path) -> None:
+    ran = copied / "ran"
+    for name in ("pipeline.py", "unet/diffusers.py", "unet/unet.py"):
+        (copied / name).write_text(f"open({str(ran)!r}, 'w')")
+    with pytest.raises(WeightsError, match="cannot be loaded"):
+        HubPipeline.load(str(copied))
+    assert not ran.exists()
+
+
 @pytest.mark.parametrize(
     "name", ["", " ", "tiny", "a/b/c", "a/../b", "a--b/c", "https://x.org/a", "a/b\0", "x" * 600]
 )
@@ -216,6 +273,11 @@ def test_a_hosted_app_takes_no_folders(saved: Path, monkeypatch: pytest.MonkeyPa
     for name in (str(saved), "../tiny", "~/tiny", "/etc"):
         with pytest.raises(WeightsError, match="Folders cannot be named here"):
             pipeline_hub.look_up(name)
+
+
+def test_the_home_of_nobody_is_a_folder_without_a_pipeline() -> None:
+    with pytest.raises(WeightsError, match=r"no readable model_index\.json"):
+        pipeline_hub.look_up("~nobody-of-this-name/pipeline")
 
 
 def test_what_does_not_fit_is_not_loaded(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,6 +428,19 @@ def test_a_download_that_is_stopped_goes_on_later(hub: list[str]) -> None:
     assert pipeline_hub.look_up(REPO).folder is not None
 
 
+@pytest.mark.parametrize(
+    "name", ["tokenizer/tokenizer.json", "vae/diffusion_pytorch_model.safetensors"]
+)
+def test_half_a_download_is_no_pipeline_yet(hub: list[str], name: str) -> None:
+    found = pipeline_hub.look_up(REPO)
+    list(pipeline_hub.download(found))
+    local = pipeline_hub.find_local(REPO)
+    assert local is not None and local.folder is not None
+    (local.folder / name).unlink()
+    assert pipeline_hub.find_local(REPO) is None
+    assert list(pipeline_hub.look_up(REPO).missing) == [name]
+
+
 def test_a_full_disk_is_said_before(hub: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     found = pipeline_hub.look_up(REPO)
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=400_000_000))
@@ -375,7 +450,7 @@ def test_a_full_disk_is_said_before(hub: list[str], monkeypatch: pytest.MonkeyPa
 
 def test_pickles_on_the_hub_are_refused(hub: list[str], copied: Path) -> None:
     pickle_only(copied)
-    with pytest.raises(WeightsError, match="as pickle only"):
+    with pytest.raises(WeightsError, match=r"model\.bin.*safetensors, as pickles can run code"):
         pipeline_hub.look_up(REPO)
 
 

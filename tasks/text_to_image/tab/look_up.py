@@ -38,12 +38,14 @@ def download(source: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def facts_html(found: "Pipeline") -> str:
     """Class and parameters, bytes to download, memory, licence."""
-    from tasks.text_to_image import hub, pipeline
+    from huggingface_hub import constants
+
+    from tasks.text_to_image import pipeline
 
     files = "nothing, its files are here"
     if found.folder is None:
         size = sum(found.missing.values())
-        files = f"{size / 1e6:,.0f} MB, into {hub.cache_folder()}"
+        files = f"{size / 1e6:,.0f} MB, into {constants.HF_HUB_CACHE}"
     memory = f"about {found.memory / 1e9:.1f} GB"
     free = pipeline.free_memory()
     if free is not None:

@@ -44,7 +44,6 @@ def begin(
     source: Any, prompt: Any, n_steps: Any, guidance: Any, size: Any, seed: Any
 ) -> dict[str, Any]:
     """Queue a job for the player; the pipeline is loaded in it."""
-    from tasks.core.weights import WeightsError
     from tasks.text_to_image import hub, pipeline
 
     name = parse_name(source)
@@ -55,11 +54,7 @@ def begin(
         "size": parse_int(size, "The size"),
     }
     pipeline.check_settings(prompt, **settings)
-    if hub.find_local(name) is None:
-        raise WeightsError(
-            f"{name} is not on this machine yet. Press “Look it up”: it says how much there is to "
-            "download, and offers it."
-        )
+    hub.get_local(name)
     about = {"name": f"text-seed{settings['seed']}", "model": name, "prompt": prompt, **settings}
     return JOBS.start(frames(name, prompt, settings, about), settings["n_steps"] + 1, about)
 
