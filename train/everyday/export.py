@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from tasks.core import weights
-from train import report
+from train import options, report
 from train.everyday import data, metrics, network, training
 from train.everyday.plans import Plan
 from train.loop import Fit
@@ -249,8 +249,8 @@ def export(
         metrics=listed,
         data=about_data(plan, done, images, val),
         training={
-            "command": "python -m train.everyday "
-            f"{'' if plan.teacher else '--no-teacher '}--export",
+            "command": f"python -m train.everyday{options.budget_options(plan, Plan())}"
+            f"{'' if plan.teacher else ' --no-teacher'} --export",
             "seed": seed,
             "minutes": done.minutes,
             **done.ran_on,
