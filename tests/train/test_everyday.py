@@ -80,20 +80,20 @@ def annotated(
     )
 
 
-def test_the_teacher_adds_what_no_label_covers() -> None:
+def test_the_teacher_adds_classes_without_labels() -> None:
     image = annotated([[0, 0, 100, 100]], [2])
     answers = {
         "image.png": [
             [7, 2, 2, 98, 99, 0.9],  # the labelled car as a truck
-            [0, 120, 0, 150, 60, 0.5],  # a person without a label
-            [0, 200, 0, 220, 60, 0.3],  # not sure enough for a class that has labels
+            [0, 120, 0, 150, 60, 0.9],  # a person: people are labelled, so this is none
             [41, 200, 80, 220, 95, 0.3],  # a cup: VOC has no cups
+            [41, 100, 80, 120, 95, 0.1],  # not sure enough
         ]
     }
     (joined,) = data.with_teacher([image], answers, [0, 2])
-    assert joined.class_id.tolist() == [2, 0, 41]
-    np.testing.assert_allclose(joined.weight, [1, 0.5, 0.3])
-    np.testing.assert_allclose(joined.boxes[2], [200, 80, 220, 95])
+    assert joined.class_id.tolist() == [2, 41]
+    np.testing.assert_allclose(joined.weight, [1, 0.3])
+    np.testing.assert_allclose(joined.boxes[1], [200, 80, 220, 95])
 
 
 def test_voc_is_read_under_cocos_names(tmp_path: Path) -> None:

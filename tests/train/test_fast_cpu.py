@@ -52,22 +52,32 @@ def test_frozen_kernels_get_no_gradient() -> None:
     )
 
 
-def test_other_processors_and_precisions_compute_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (5, 1), (5, 2)])
+def test_depthwise_stays_in_float32_where_all_else_is_bf16(kernel: int, stride: int) -> None:
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(4, 4, kernel, stride, padding=kernel // 2, groups=4)
+    x = torch.randn(1, 4, 6, 6)
+    expected = convolution(x)
+    fast_cpu.use_fast_depthwise(convolution)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = convolution(x)
+        assert convolution(x.bfloat16()).dtype == torch.float32
+    torch.testing.assert_close(y, expected)
+    y.sum().backward()
+    assert convolution.weight.grad is not None
+
+
+def test_other_processors_compute_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast_cpu._Depthwise, "apply", None)
     convolution = nn.Conv2d(4, 4, 5, padding=2, groups=4)
     fast_cpu.use_fast_depthwise(convolution)
     x = torch.randn(1, 4, 6, 6)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert convolution(x).dtype == torch.bfloat16
     assert convolution.to("meta")(x.to("meta")).shape == x.shape
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        nn.Conv2d(4, 4, 3, padding=1, groups=4),
-        nn.Conv2d(4, 4, 5, stride=2, padding=2, groups=4),
-        nn.Conv2d(4, 4, 5, groups=4),
         nn.Conv2d(4, 8, 5, padding=2, groups=4),
         nn.Conv2d(4, 4, 5, padding=2, dilation=2, groups=4),
         nn.Conv2d(4, 4, 5, padding=2, padding_mode="reflect", groups=4),
@@ -89,7 +99,7 @@ def test_a_network_keeps_its_parameters_and_its_function() -> None:
         fast_cpu.use_fast_depthwise(network)
         torch.testing.assert_close(network(x), before)
     assert list(network.state_dict()) == names
-    assert sum(isinstance(module, fast_cpu.DepthwiseConv2d) for module in network.modules()) == 7
+    assert sum(isinstance(module, fast_cpu.DepthwiseConv2d) for module in network.modules()) == 12
 
 
 @pytest.mark.parametrize("library", [True, False], ids=["OpenVINO", "PyTorch"])

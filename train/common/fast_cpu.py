@@ -1,4 +1,5 @@
-"""Faster fine-tuning on CPUs: frozen parts by OpenVINO, 5x5 depthwise gradients by F.conv2d."""
+"""Faster fine-tuning on CPUs: frozen parts by OpenVINO, depthwise convolutions in float32 where all
+else is bf16, the gradients of 5x5 ones by F.conv2d."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input
 
-from tasks.core import openvino
+from tasks.core import device, openvino
 
 
 class _Depthwise(torch.autograd.Function):
@@ -41,33 +42,36 @@ class _Depthwise(torch.autograd.Function):
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """For odd kernels of stride 1 whose maps keep their size; fast in float32 on CPUs."""
+    """Fast in training on CPUs: never in bf16, where its gradients take twice as long (LOG.md)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        if x.device.type != "cpu":
             return super().forward(x)
-        y: Tensor = _Depthwise.apply(x, self.weight, self.bias, self.padding[0])
-        return y
+        x = x.float() if x.dtype == torch.bfloat16 else x
+        with torch.autocast("cpu", enabled=False):
+            if self.kernel_size == (5, 5) and self.stride == (1, 1) and self.padding == (2, 2):
+                y: Tensor = _Depthwise.apply(x, self.weight, self.bias, 2)
+                return y
+            return super().forward(x)
 
 
 def use_fast_depthwise(network: nn.Module) -> None:
-    """Turn 5x5 depthwise convolutions of stride 1 into `DepthwiseConv2d`, with their weights."""
+    """Turn depthwise convolutions into `DepthwiseConv2d`, with their weights."""
     for module in network.modules():
-        if type(module) is not nn.Conv2d:
-            continue
-        is_depthwise = module.groups == module.in_channels == module.out_channels
-        keeps_size = (module.stride, module.padding, module.dilation) == ((1, 1), (2, 2), (1, 1))
         if (
-            is_depthwise
-            and keeps_size
-            and module.kernel_size == (5, 5)
-            and module.padding_mode == "zeros"
+            type(module) is nn.Conv2d
+            and module.groups == module.in_channels == module.out_channels > 1
+            and (module.dilation, module.padding_mode) == ((1, 1), "zeros")
         ):
             module.__class__ = DepthwiseConv2d
 
 
-def frozen(part: nn.Module) -> Callable[[Tensor], Tensor]:
-    """A part that is not trained, float32 -> float32; on CPUs by OpenVINO, compiled per shape."""
+def frozen(part: nn.Module, bf16: bool = False) -> Callable[[Tensor], Tensor]:
+    """A part that is not trained, float32 -> float32; on CPUs by OpenVINO, compiled per shape.
+
+    Args:
+        bf16: compute in bf16 inside, where that is native.
+    """
     compiled: dict[torch.Size, Any] = {}
 
     @torch.no_grad()
@@ -80,7 +84,7 @@ def frozen(part: nn.Module) -> Callable[[Tensor], Tensor]:
             model.reshape(list(x.shape))
             how = {
                 "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-                "INFERENCE_PRECISION_HINT": "f32",
+                "INFERENCE_PRECISION_HINT": "bf16" if bf16 and device.bf16_is_native() else "f32",
             }
             compiled[x.shape] = (
                 openvino.library().Core().compile_model(model, "CPU", how).create_infer_request()

@@ -28,8 +28,7 @@ OTHER_NAMES = {
 }
 """VOC's name -> COCO's, where they differ."""
 GREY = 114  # of what no image covers, as in Ultralytics' letterbox
-SURE = 0.35  # confidence from which the teacher's label of one of VOC's classes is used
-SURE_OTHERS = 0.2  # and of one of the other sixty
+SURE = 0.2  # confidence from which the teacher's label is used
 SAME = 0.55  # IoU with a label of VOC from which the teacher's counts as the same thing
 VISIBLE = 0.3  # share of a box that must remain in the frame
 SMALLEST = 4.0  # px, the shorter side of a box
@@ -77,17 +76,17 @@ def voc_classes(folder: Path, names: dict[int, str]) -> list[int]:
 def with_teacher(
     images: Sequence[Annotated], answers: dict[str, list[list[float]]], labelled: Sequence[int]
 ) -> list[Annotated]:
-    """The images with those of the teacher's answers that no label covers.
+    """The images with the teacher's answers of the classes that VOC does not label.
 
-    labelled: class ids that VOC labels; the teacher must be surer of these.
+    labelled: class ids that VOC labels, in all of its images.
     """
     return [_joined(image, answers.get(image.file.name, []), set(labelled)) for image in images]
 
 
 def _joined(image: Annotated, answers: list[list[float]], labelled: set[int]) -> Annotated:
     new = np.array(answers, np.float32).reshape(-1, 6)  # class, box, confidence
-    least = np.array([SURE if int(c) in labelled else SURE_OTHERS for c in new[:, 0]], np.float32)
-    new = new[new[:, 5] >= least]
+    of_others = np.array([int(c) not in labelled for c in new[:, 0]], bool)
+    new = new[of_others & (new[:, 5] >= SURE)]
     if len(image.boxes) and len(new):
         new = new[iou(new[:, 1:5], image.boxes).max(1) < SAME]
     return Annotated(

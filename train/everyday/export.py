@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from tasks.core import weights
-from train import report
+from train import options, report
 from train.everyday import data, metrics, network, training
 from train.everyday.plans import Plan
 from train.loop import Fit
@@ -249,8 +249,8 @@ def export(
         metrics=listed,
         data=about_data(plan, done, images, val),
         training={
-            "command": "python -m train.everyday "
-            f"{'' if plan.teacher else '--no-teacher '}--export",
+            "command": f"python -m train.everyday{options.budget_options(plan, Plan())}"
+            f"{'' if plan.teacher else ' --no-teacher'} --export",
             "seed": seed,
             "minutes": done.minutes,
             **done.ran_on,
@@ -296,7 +296,10 @@ def about_data(
     plan: Plan, done: Fit, images: Sequence[data.Annotated], val: Sequence[data.Annotated]
 ) -> dict[str, Any]:
     """The card's word on where the labels come from and what was kept back."""
-    labels = ", and what YOLO11n (Ultralytics, trained on COCO, AGPL-3.0) finds where no label is"
+    labels = (
+        ", and for COCO's other sixty classes what YOLO11n (Ultralytics, trained on COCO, "
+        "AGPL-3.0) finds"
+    )
     return {
         "name": "Pascal VOC 2007 and 2012 (parts), its own labels"
         f"{labels if plan.teacher else ''}; backbone from ImageNet (Google's weights)",

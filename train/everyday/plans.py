@@ -17,7 +17,7 @@ class Plan:
     clip: float = 5.0  # largest gradient norm
     size: int = 320  # px, in use and in the last part of the training
     size_before: int = 256  # px in the first part, 0.6 times the cost
-    before: float = 0.6  # share of the training of the first part
+    before: float = 0.5  # share of the training of the first part
     mosaic: float = 0.6  # share of images that are mosaics of four
     plain: float = 0.2  # share of the training at its end, without mosaics
     zoom: tuple[float, float] = (0.55, 1.6)  # scale of an image that is no mosaic
