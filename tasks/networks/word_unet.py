@@ -109,8 +109,8 @@ class WordAttention(nn.Module):
 class Placement(nn.Module):
     """Where a word's canvas comes to lie: up to three copies, each scaled, mirrored and shifted.
 
-    A spatial transformer (Jaderberg et al. 2015, arXiv 1506.02025) that reads what the caption says:
-    "two" makes copies, "left of" moves to a side. It starts as one copy that stays where it is.
+    A spatial transformer (Jaderberg et al. 2015, arXiv 1506.02025) that reads the caption: "two"
+    makes copies, "left of" moves to a side. It starts as one copy that stays where it is.
     """
 
     def __init__(self, states: int, canvas: int, copies: int = COPIES):

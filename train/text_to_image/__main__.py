@@ -94,7 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.export:
         file = args.runs / "text_to_image-evaluator" / "evaluator.pt"
         trained = evaluator.load_or_train(drawings, args.seed, file)
-        report.print_metrics(export(plan, drawings, trained, args.seed, args.runs, args.out))
+        card = export(plan, drawings, trained, args.seed, args.runs, args.out, again=args.again)
+        report.print_metrics(card)
         return
     run_stage(
         args.stage, plan, drawings, args.seed, args.runs, args.resume, args.minutes, args.again

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from tasks.networks.word_unet import COPIES
 from tasks.text_to_image.concepts import (
     COLOURS,
     COUNTS,
@@ -27,7 +28,6 @@ from tasks.text_to_image.concepts import (
     ROLES,
     STYLES,
 )
-from tasks.networks.word_unet import COPIES
 
 SIDE = 64  # px of an image
 USUAL = 55  # px, of a thing alone

@@ -71,8 +71,8 @@ class Bank:
     def samples(self, index: Tensor) -> Sample:
         """A batch, its words cut to the longest caption."""
         longest = int((self.ids[index] != data.NO_WORD).sum(1).max())
-        words = (part[index, :longest] for part in (self.ids, self.roles, self.placed))
-        return self.latents[index], *words
+        ids, roles, placed = (p[index, :longest] for p in (self.ids, self.roles, self.placed))
+        return self.latents[index], ids, roles, placed
 
 
 def logit_normal(n: int, generator: torch.Generator | None = None) -> Tensor:
