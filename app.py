@@ -34,6 +34,8 @@ from tasks.server.compression import CompressPage
 from tasks.server.request_limits import RequestLimits
 from tasks.text_to_image import tab as text_to_image
 from tasks.ui import recordings, send_to, start
+from tasks.ui.on_device import runtime
+from tasks.ui.on_device.files import DeviceFiles
 from tasks.ui.page import about, footer, header, languages, links, theme
 
 TABS = (
@@ -81,11 +83,14 @@ def build_app() -> gr.Blocks:
 
 def _after_the_start() -> None:
     header.warm_up()
-    background.start()
+    if fetching := background.start():
+        fetching.join()
+    runtime.fetch_early()
 
 
 def main() -> None:
     patch_server()
+    layers = [Middleware(RequestLimits), Middleware(DeviceFiles), Middleware(CompressPage)]
     with without_garbage_collection():
         app = build_app()
         head = theme.HEAD + send_to.HEAD + links.script_of(app)  # by the tabs' English names
@@ -101,7 +106,7 @@ def main() -> None:
             max_threads=MAX_THREADS,
             ssr_mode=False,
             state_session_capacity=64,  # pages that gradio remembers; each takes 2.3 MB
-            app_kwargs={"middleware": [Middleware(RequestLimits), Middleware(CompressPage)]},
+            app_kwargs={"middleware": layers},
             prevent_thread_lock=True,
             # Only skips gradio's request to itself, which renders the page once more and ends the
             # app where that takes longer than 3 s, as on busy cores.

@@ -32,16 +32,23 @@ def cache_folder() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
-def fetch(url: str, progress: Progress | None = None, folder: Path | None = None) -> Path:
+def fetch(
+    url: str,
+    progress: Progress | None = None,
+    folder: Path | None = None,
+    name: str | None = None,
+) -> Path:
     """The file at `url`, from the cache if it is complete there, else downloaded.
 
     Its name must contain the first digits of its SHA-256, as torchvision's do:
     "resnet50-11ad3fa6.pth". A cached file with another hash is downloaded again.
 
+    Args:
+        name: under which it is kept; None: as in the URL.
     Raises:
         DownloadError: no network, no answer, interrupted, wrong hash, disk full.
     """
-    file = (folder or cache_folder()) / url.rsplit("/", 1)[-1]
+    file = (folder or cache_folder()) / (name or url.rsplit("/", 1)[-1])
     if is_complete(file):
         return file
     try:

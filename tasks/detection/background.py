@@ -1,7 +1,8 @@
 """COCO weights that are fetched when the app starts, where a network is reachable.
 
 Five megabytes, beside what visitors do; once they are here they are the camera's default
-(`models.detector_choices`). Without a network nothing happens and the bundled detector stays.
+(`models.detector_choices`), and are made ready for browsers to compute. Without a network nothing
+happens and the bundled detector stays.
 """
 
 import logging
@@ -35,7 +36,9 @@ def _fetch() -> None:
             return
         from tasks.detection import checkpoints
 
-        checkpoints.exported(checkpoints.download(models.FETCHED))
+        file = checkpoints.download(models.FETCHED)
+        checkpoints.exported(file)
+        checkpoints.exported(file, to="onnx")
     except WeightsError as error:
         log.warning("%s", error)
     except Exception:  # a full disk, for one; visitors go on with the bundled network

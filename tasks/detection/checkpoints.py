@@ -14,10 +14,17 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from tasks.core import disk_errors, model_cache
+from tasks.core import disk_errors, model_cache, weights
 from tasks.core.downloads import NO_ANSWER
 from tasks.core.weights import WeightsError
-from tasks.models import COCO_DETECTORS, PRELOADED, yolo_cache
+from tasks.models import (
+    COCO_DETECTORS,
+    DETECTOR_FILES,
+    PRELOADED,
+    is_downloaded,
+    own_detector,
+    yolo_cache,
+)
 
 _importing = threading.Lock()
 
@@ -70,12 +77,31 @@ def has_final_boxes(network: torch.nn.Module) -> bool:
     return getattr(network.model[-1], "one2one_cv2", None) is not None  # type: ignore[index]
 
 
-def exported(file: Path, folder: Path | None = None) -> Path:
-    """The folder with `file` in OpenVINO's format, exported on first use (5 to 20 s) and kept."""
+OPSET = 17  # of networks as ONNX
+
+
+def export_of(file: Path, folder: Path | None = None, to: str = "openvino") -> Path:
+    """Where `exported` keeps it."""
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()[:12]
-    target = (folder or yolo_cache()) / f"{file.stem}-{digest}-openvino"
-    if target.is_dir():
+    end = "-openvino" if to == "openvino" else ".onnx"
+    return (folder or yolo_cache()) / f"{file.stem}-{digest}{end}"
+
+
+def is_exported(name: str, to: str) -> bool:
+    """Whether one of `loaders.detector` is here in another format."""
+    file = file_of(name) if name in DETECTOR_FILES or is_downloaded(name) else None
+    return file is not None and export_of(file, to=to).exists()
+
+
+def exported(file: Path, folder: Path | None = None, to: str = "openvino") -> Path:
+    """`file` in another format, exported on first use (5 to 20 s) and kept.
+
+    Args:
+        to: "openvino", a folder, or "onnx", a file. Either takes images of any size.
+    """
+    target = export_of(file, folder, to)
+    if target.exists():
         return target
     import_ultralytics()
     with _importing:
@@ -87,15 +113,29 @@ def exported(file: Path, folder: Path | None = None) -> Path:
         shutil.copy(file, copy)
         # Ultralytics' way to ask for the head with final boxes
         final = False if has_final_boxes(read_checkpoint(file)) else None
-        folder_exported = YOLO(str(copy), task="detect").export(
-            format="openvino", dynamic=True, imgsz=640, nms=final, verbose=False
+        how = {"opset": OPSET, "simplify": False} if to == "onnx" else {}
+        result = YOLO(str(copy), task="detect").export(
+            format=to, dynamic=True, imgsz=640, nms=final, verbose=False, **how
         )
         try:
-            os.replace(folder_exported, target)
+            os.replace(result, target)
         except OSError:
-            if not target.is_dir():  # else another process was quicker
+            if not target.exists():  # else another process was quicker
                 raise
     return target
+
+
+def file_of(name: str) -> Path | None:
+    """The .pt file of one of `loaders.detector`; None where it has another format.
+
+    Raises WeightsError: not here, and no network to download it.
+    """
+    if name in DETECTOR_FILES:
+        return weights.FOLDER / weights.read_card(DETECTOR_FILES[name]).file
+    if name == "own":
+        own = own_detector()
+        return own if own is not None and own.suffix == ".pt" else None
+    return download(name)
 
 
 def download(name: str) -> Path:

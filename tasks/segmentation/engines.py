@@ -5,6 +5,8 @@ each costs.
 """
 
 import threading
+import warnings
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -115,3 +117,31 @@ def engine_for(network: nn.Module) -> Engine:
     if device.best().type != "cpu" or not openvino.is_installed():
         return TorchEngine(network)
     return OpenVinoEngine(network)
+
+
+OPSET = 17  # of networks as ONNX
+
+
+def to_onnx(network: UNetLite0, file: Path) -> Path:
+    """The network as ONNX, kept in `file`: "images" uint8 (1, H, W, 3), sides multiples of 32 ->
+    "probabilities" float32 (1, C, H, W). Raises OSError.
+    """
+    if file.is_file():
+        return file
+    whole = BytesToProbabilities(with_short_ways_up(network)).eval().cpu()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    with warnings.catch_warnings():  # the tracer's and that of the older exporter
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            whole,
+            (torch.zeros(1, 96, 128, 3, dtype=torch.uint8),),
+            part,
+            input_names=["images"],
+            output_names=["probabilities"],
+            dynamic_axes={"images": {1: "height", 2: "width"}},
+            opset_version=OPSET,
+            dynamo=False,  # the newer exporter needs a further package
+        )
+    part.replace(file)
+    return file

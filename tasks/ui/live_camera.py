@@ -15,6 +15,7 @@ from tasks.ui.widget import decode_base64, load, widget
 if TYPE_CHECKING:
     import numpy as np
 
+HERE = Path(__file__).parent
 MAX_FRAME = 600_000  # characters of a frame's data URL; 640 x 480 px have about 60,000
 MAX_SIDE = 1280  # px of a frame
 JPEG = "data:image/jpeg;base64,"
@@ -42,12 +43,18 @@ def live_camera(
         values: for the marks of the controls.
     """
     widget(
-        (Path(__file__).parent, "live_camera"),
+        (HERE, "live_camera"),
         *parts,
         (folder, stem),
         elem_id=f"live-{name}",
         functions=functions,
-        marks={"over": over, "rate": rate, "controls": load(folder, stem).html, **values},
+        marks={
+            "over": over,
+            "rate": rate,
+            "controls": load(folder, stem).html,
+            "where": load(HERE / "on_device", "place_of_work").html,
+            **values,
+        },
     )
 
 

@@ -6,7 +6,11 @@
   const PATIENCE = 15000; // ms for a tab that is opened for the first time
 
   async function waitFor(id) {
-    for (const end = performance.now() + PATIENCE; performance.now() < end; await new Promise((done) => setTimeout(done, 30))) {
+    for (
+      const end = performance.now() + PATIENCE;
+      performance.now() < end;
+      await new Promise((done) => setTimeout(done, 30))
+    ) {
       const block = document.getElementById(id);
       if (block?.offsetParent) return block;
     }
@@ -19,8 +23,13 @@
     }
     const answer = await fetch(picture.currentSrc || picture.src);
     if (!answer.ok) throw new Error('the image is no longer kept');
-    const blob = await answer.blob(), name = new URL(answer.url).pathname.split('/').pop();
-    return new File([blob], /\.\w+$/.test(name) ? decodeURIComponent(name) : `${kind}.${blob.type.split('/')[1]}`, {type: blob.type});
+    const blob = await answer.blob(),
+      name = new URL(answer.url).pathname.split('/').pop();
+    return new File(
+      [blob],
+      /\.\w+$/.test(name) ? decodeURIComponent(name) : `${kind}.${blob.type.split('/')[1]}`,
+      {type: blob.type},
+    );
   }
   async function sendImage(source, target) {
     const file = await toFile(source); // before the tab changes, after which the image may be gone
@@ -32,10 +41,11 @@
     block.scrollIntoView({block: 'nearest'});
   }
   // What gradio's event gives to each target: nothing to all but one.
-  window.routeImage = ({to, file, at}) => window.sendTo.targets.map(({id, model, is_widget: isWidget}) => {
-    if (id !== to) return {__type__: 'update'};
-    return {__type__: 'update', value: isWidget ? {sent: {url: file.url, model, at}} : file};
-  });
+  window.routeImage = ({to, file, at}) =>
+    window.sendTo.targets.map(({id, model, is_widget: isWidget}) => {
+      if (id !== to) return {__type__: 'update'};
+      return {__type__: 'update', value: isWidget ? {sent: {url: file.url, model, at}} : file};
+    });
 
   const SHADOW = `<style>
     :host { display: inline-block; font-size: .875rem; } :host([hidden]) { display: none; }
@@ -57,22 +67,32 @@
     constructor() {
       super();
       this.attachShadow({mode: 'open'}).innerHTML = SHADOW;
-      [this.opener, this.menu, this.error] = ['.opener', '.targets', '.error'].map((c) => this.shadowRoot.querySelector(c));
+      [this.opener, this.menu, this.error] = ['.opener', '.targets', '.error'].map((c) =>
+        this.shadowRoot.querySelector(c),
+      );
       this.opener.addEventListener('click', () => this.offer());
       this.menu.addEventListener('toggle', (event) => {
         this.opener.setAttribute('aria-expanded', String(event.newState === 'open'));
       });
       this.menu.addEventListener('keydown', (event) => this.move(event));
-      for (const kind of ['scroll', 'resize']) addEventListener(kind, () => this.place(), {passive: true});
+      for (const kind of ['scroll', 'resize'])
+        addEventListener(kind, () => this.place(), {passive: true});
     }
     connectedCallback() {
       this.opener.textContent = this.getAttribute('label') || 'Send to\u2026';
       this.menu.setAttribute('aria-label', 'Tabs that take this image');
     }
-    attributeChangedCallback() { this.opener.disabled = this.disabled; }
-    get disabled() { return this.hasAttribute('disabled'); }
-    set disabled(whether) { this.toggleAttribute('disabled', whether); }
-    source() { // overwritten by widgets that know better
+    attributeChangedCallback() {
+      this.opener.disabled = this.disabled;
+    }
+    get disabled() {
+      return this.hasAttribute('disabled');
+    }
+    set disabled(whether) {
+      this.toggleAttribute('disabled', whether);
+    }
+    source() {
+      // overwritten by widgets that know better
       const picture = document.querySelector(this.getAttribute('of'));
       return picture && {picture, kind: this.getAttribute('kind')};
     }
@@ -80,29 +100,45 @@
       const source = this.source();
       this.error.textContent = source ? '' : 'There is no image yet.';
       if (!source) return;
-      const selector = this.getAttribute('of') || '', here = this.closest('[id]')?.id;
+      const selector = this.getAttribute('of') || '',
+        here = this.closest('[id]')?.id;
       const isHere = ({id}) => selector.startsWith(`#${id} `) || here === id;
-      const others = window.sendTo.targets.filter((target) => target.kind === source.kind && !isHere(target));
-      this.menu.replaceChildren(...others.map((target) => {
-        const item = document.createElement('button');
-        item.type = 'button'; item.role = 'menuitem'; item.textContent = target.title;
-        item.addEventListener('click', () => this.send(source, target));
-        return item;
-      }));
+      const others = window.sendTo.targets.filter(
+        (target) => target.kind === source.kind && !isHere(target),
+      );
+      this.menu.replaceChildren(
+        ...others.map((target) => {
+          const item = document.createElement('button');
+          item.type = 'button';
+          item.role = 'menuitem';
+          item.textContent = target.title;
+          item.addEventListener('click', () => this.send(source, target));
+          return item;
+        }),
+      );
       this.menu.showPopover();
       this.place();
       this.menu.firstElementChild.focus({preventScroll: true});
     }
-    place() { // beside its button, also while the page moves
+    place() {
+      // beside its button, also while the page moves
       if (!this.menu.matches(':popover-open')) return;
-      const at = this.opener.getBoundingClientRect(), {offsetWidth: w, offsetHeight: h} = this.menu;
+      const at = this.opener.getBoundingClientRect(),
+        {offsetWidth: w, offsetHeight: h} = this.menu;
       const below = at.bottom + 4 + h < innerHeight || at.top < h;
       this.menu.style.left = `${Math.max(8, Math.min(at.left, innerWidth - w - 8))}px`;
       this.menu.style.top = `${below ? at.bottom + 4 : at.top - h - 4}px`;
     }
     move(event) {
-      const items = [...this.menu.children], now = items.indexOf(this.shadowRoot.activeElement), last = items.length - 1;
-      const to = {ArrowDown: now < last ? now + 1 : 0, ArrowUp: now > 0 ? now - 1 : last, Home: 0, End: last}[event.key];
+      const items = [...this.menu.children],
+        now = items.indexOf(this.shadowRoot.activeElement),
+        last = items.length - 1;
+      const to = {
+        ArrowDown: now < last ? now + 1 : 0,
+        ArrowUp: now > 0 ? now - 1 : last,
+        Home: 0,
+        End: last,
+      }[event.key];
       if (event.key === 'Tab' || event.key === 'Escape') this.menu.hidePopover();
       if (event.key === 'Escape') this.opener.focus();
       if (to === undefined) return;
@@ -111,7 +147,11 @@
     }
     async send(source, target) {
       this.menu.hidePopover();
-      try { await sendImage(source, target); } catch (error) { this.error.textContent = `Not sent: ${error.message}.`; }
+      try {
+        await sendImage(source, target);
+      } catch (error) {
+        this.error.textContent = `Not sent: ${error.message}.`;
+      }
     }
   }
   customElements.define('send-to', SendTo);

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tasks.classification import PhotoClassifier, imagenet
 from tasks.core.weights import WeightsError
+from tests import hostile
 
 
 def test_logits_equal_timms() -> None:
@@ -21,6 +23,16 @@ def test_logits_equal_timms() -> None:
     x = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.inference_mode():
         assert torch.allclose(ours(x), theirs(x), atol=1e-3)
+
+
+def test_preprocessing_equals_timms() -> None:
+    timm = pytest.importorskip("timm")
+    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    prepare = timm.data.create_transform(**timm.data.resolve_data_config(model=model))
+    photo = hostile.scene(300, 300)
+    ours = PhotoClassifier.load()._prepare(photo[None])[0].cpu()
+    # timm rounds to 8 bits after resizing; its mean is 0.5, that of the training 127/255
+    torch.testing.assert_close(ours, prepare(Image.fromarray(photo)), atol=0.05, rtol=0)
 
 
 def test_groups() -> None:

@@ -66,6 +66,11 @@ def test_known_answer(left_or_right: PhotoClassifier, side: str) -> None:
     assert sum(answer.values()) == pytest.approx(1, abs=1e-5)
 
 
+def test_the_mirrored_photo_counts_as_much(left_or_right: PhotoClassifier) -> None:
+    left_or_right.flip = True
+    assert left_or_right.classify(half_bright("left"))["left"] == pytest.approx(0.5, abs=1e-5)
+
+
 @pytest.mark.parametrize("label", ["left", "right"])
 def test_grad_cam_lies_where_the_class_does(left_or_right: PhotoClassifier, label: str) -> None:
     cam = left_or_right.grad_cam(np.full((80, 80, 3), 200, np.uint8), label)
@@ -160,6 +165,11 @@ def test_a_bundled_network_alone(name: str) -> None:
         classifier.title == card.title and classifier.temperature == card.preprocess["temperature"]
     )
     assert sum(p.numel() for p in classifier.network.parameters()) == card.parameters
+    about, colour = card.preprocess, np.array([0, 100, 255], np.uint8)
+    x = classifier._prepare(np.tile(colour, (1, 32, 32, 1)))[0].cpu()
+    expected = (colour / 255 - about["mean"]) / about["std"]
+    assert x.shape == (3, about["size"], about["size"])
+    np.testing.assert_allclose(x.mean((1, 2)), expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", [["cifar10"], {}, None, "lite2"])

@@ -43,17 +43,20 @@ def test_with_a_network_it_becomes_the_default(
         file.write_bytes(b"weights")
         return file
 
-    asked: list[Path] = []
+    asked: list[tuple[Path, str]] = []
     monkeypatch.setattr(downloads, "ask", lambda: True)
     monkeypatch.setattr(checkpoints, "download", download)
-    monkeypatch.setattr(checkpoints, "exported", asked.append)
+    monkeypatch.setattr(
+        checkpoints, "exported", lambda file, to="openvino": asked.append((file, to))
+    )
     assert names()[0] == "everyday"
     run()
     first = models.detector_choices()[0]
     assert (first["name"], first["download"]) == ("yolo11n", False) and "here" in str(
         first["title"]
     )
-    assert asked == [cache / "yolo11n.pt"]  # ready for the first visitor
+    file = cache / "yolo11n.pt"
+    assert asked == [(file, "openvino"), (file, "onnx")]  # ready for the first visitor
     assert len(names()) == len(set(names()))
     assert background.start() is None  # nothing more to do
 

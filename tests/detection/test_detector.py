@@ -209,6 +209,16 @@ def test_letterbox(
     assert (out == 7).sum() == inner.size  # all else is grey
 
 
+@pytest.mark.parametrize("square", [True, False])
+@pytest.mark.parametrize("size_hw", [(480, 640), (100, 37), (20, 20), (333, 250)])
+def test_letterbox_is_ultralytics(size_hw: tuple[int, int], square: bool) -> None:
+    from ultralytics.data.augment import LetterBox
+
+    image = np.random.default_rng(0).integers(0, 255, (*size_hw, 3), np.uint8)
+    theirs = LetterBox((320, 320), auto=not square, stride=32)(image=image)
+    np.testing.assert_array_equal(letterbox(image, 320, square)[0], theirs)
+
+
 def test_detections_of_unequal_length_are_refused() -> None:
     with pytest.raises(ValueError, match="came"):
         Detections(

@@ -9,7 +9,7 @@ import pytest
 from tasks import models
 from tasks.core import weights
 from tasks.core.images import to_rgb
-from tasks.detection import Detector, sample_scenes
+from tasks.detection import Detector, checkpoints, engines, sample_scenes
 from tasks.detection.tab import examples
 from tasks.detection.tab.images import CONFIDENCE, IOU, SAMPLES
 from tasks.detection.tracker import TRACKING_FLOOR, Tracker
@@ -40,6 +40,17 @@ def test_examples_are_answered_rightly(detector: Detector, path: str) -> None:
     assert [found.class_names[k] for k in found.class_id] == ["person"] * 2
     (left, right) = found.xyxy[found.xyxy[:, 0].argsort()]
     assert right[0] > left[0] + 0.5 * (left[2] - left[0])  # two places, not one twice
+
+
+def test_pytorch_finds_what_openvino_finds(detector: Detector) -> None:
+    card = weights.read_card("everyday")
+    network = checkpoints.read_checkpoint(weights.FOLDER / card.file)
+    exact = Detector("everyday", engines.TorchEngine(network), card)
+    photo = sample_images(SAMPLES)[0]
+    one, other = detector.detect(photo, CONFIDENCE, IOU), exact.detect(photo, CONFIDENCE, IOU)
+    assert one.labels == other.labels == ["person"] * 2
+    np.testing.assert_allclose(one.confidence, other.confidence, atol=0.05)  # of bf16
+    np.testing.assert_allclose(one.xyxy, other.xyxy, atol=12)  # px, of 1280
 
 
 def test_the_clip_is_answered_rightly(detector: Detector) -> None:

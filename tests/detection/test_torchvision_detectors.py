@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torchvision.models import get_model_weights
 
 from tasks.core import downloads
 from tasks.core.images import ImageError
@@ -27,6 +29,16 @@ def test_boxes_lie_in_the_picture(detector: TorchvisionDetector) -> None:
     assert (np.diff(found.confidence) <= 1e-6).all() and set(found.labels) <= set("abcd")
     assert len(detector.detect(image, confidence=1.0)) == 0
     assert found.speed_ms["inference"] > 0
+
+
+def test_the_network_gets_what_torchvision_makes_of_an_image(detector: TorchvisionDetector) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (90, 160, 3), np.uint8)
+    given: list[torch.Tensor] = []
+    hook = detector.network.register_forward_pre_hook(lambda _, args: given.extend(args[0]))
+    detector.detect(image)
+    hook.remove()
+    expected = get_model_weights(SMALL).DEFAULT.transforms()(Image.fromarray(image))  # type: ignore[attr-defined]
+    torch.testing.assert_close(given[0].cpu(), expected)
 
 
 def test_bad_settings_and_pictures(detector: TorchvisionDetector) -> None:

@@ -1,6 +1,7 @@
-"""The GAN's and the VAE's handlers: seeds, truncation, walks, directions, refusals; with tiny
-untrained networks."""
+"""The GAN's and the VAE's handlers: seeds, truncation, walks, directions, refusals, with tiny
+untrained networks; what the bundled ones draw and read."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,14 @@ import pytest
 import torch
 
 from tasks.core import weights
+from tasks.core.image_metrics import psnr
 from tasks.core.images import ImageError
-from tasks.gan.generator import GanGenerator, LatentGenerator, slerp
+from tasks.gan.generator import LATENT_LIMIT, GanGenerator, LatentGenerator, slerp
 from tasks.gan.history import GanHistory
 from tasks.gan.vae import VaeGenerator
 from tasks.networks.dcgan import DCGAN, DCDiscriminator, GeneratorHistory
 from tasks.networks.vae import ConditionalVAE
+from train import data
 
 
 def card(**config: Any) -> weights.Card:
@@ -185,3 +188,34 @@ def test_refused_with_a_sentence(make: Any, name: str) -> None:
 def test_missing_weights_are_said(load: Any, tmp_path: Any) -> None:
     with pytest.raises(weights.WeightsError, match="missing"):
         load(tmp_path)
+
+
+# -- the bundled networks --------------------------------------------------------------------------
+
+TEN_EACH = [k % 10 for k in range(100)]
+DRAWN: dict[str, Any] = {
+    "gan": lambda: GanGenerator.load().generate(100, 0, TEN_EACH),
+    "vae": lambda: VaeGenerator.load().generate(100, 0, TEN_EACH),
+    "history": lambda: GanHistory.load().generate(GanGenerator.load().latents(100, 0), TEN_EACH)[
+        -1
+    ],
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_digits_are_as_bright_as_mnists(name: str) -> None:
+    assert DRAWN[name]().mean() == pytest.approx(0.1307 * 255, abs=2)
+
+
+def test_realness_of_mnist_is_the_cards(data_dir: Path) -> None:
+    test, gan = data.mnist(data_dir, train=False).part(slice(0, 500)), GanGenerator.load()
+    quartiles = np.quantile(gan.realness(test.images, test.labels.tolist()), [0.25, 0.5, 0.75])
+    claimed = [gan.card.tables["scores"]["real"][k] for k in (5, 10, 15)]
+    np.testing.assert_allclose(quartiles, claimed, atol=0.05)
+
+
+def test_encoded_digits_come_back(data_dir: Path) -> None:
+    test, vae = data.mnist(data_dir, train=False).part(slice(0, 200)), VaeGenerator.load()
+    labels = test.labels.tolist()
+    z = vae.encode(test.images, labels).clip(-LATENT_LIMIT, LATENT_LIMIT)
+    assert psnr(vae.from_latent(z, labels) / 255, test.images / 255) > 20

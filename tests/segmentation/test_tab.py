@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
+from torchvision.models import get_model_weights
 
 from tasks import loaders, models
 from tasks.core import weights
@@ -228,6 +230,20 @@ def test_a_semantic_network_labels_every_pixel() -> None:
         "lraspp_mobilenet_v3_large", network, tuple(map(str, range(21)))
     ).segment(np.random.default_rng(0).integers(0, 256, (64, 96, 3)).astype(np.uint8))
     assert labelled.class_id.shape == (64, 96) and labelled.class_id.max() < 21
+
+
+def test_the_network_gets_what_torchvision_makes_of_an_image() -> None:
+    name = "lraspp_mobilenet_v3_large"
+    segmenter = TorchvisionSegmenter(name, build(name, 21), tuple(map(str, range(21))))
+    image = np.random.default_rng(0).integers(0, 256, (560, 600, 3)).astype(np.uint8)
+    given: list[torch.Tensor] = []
+    hook = segmenter.network.register_forward_pre_hook(lambda _, args: given.extend(args))
+    segmenter.segment(image)
+    hook.remove()
+    preset = get_model_weights(name).DEFAULT.transforms()  # type: ignore[attr-defined]
+    expected = preset(torch.from_numpy(image).permute(2, 0, 1))
+    # torchvision rounds to 8 bits after resizing
+    torch.testing.assert_close(given[0][0].cpu(), expected, atol=0.05, rtol=0)
 
 
 def test_the_background_keeps_its_pixels() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tasks.core import weights
+from tasks.detection.checkpoints import read_checkpoint
 from tasks.networks.efficientnet_lite import EfficientNetLite, normalise
 from train.everyday import __main__ as everyday
 from train.everyday import data, export, metrics, network, teacher, training
@@ -364,3 +365,19 @@ def test_the_file_needs_nothing_of_ours(tmp_path: Path) -> None:
         torch.testing.assert_close(
             read["model"].fuse(verbose=False)(x)[0], expected, rtol=1e-3, atol=1e-3
         )
+
+
+# -- what is bundled -------------------------------------------------------------------------------
+
+
+@pytest.mark.slow  # measures the bundled network
+def test_bundled_card_is_true(data_dir: Path) -> None:
+    """The headline, on VOC's validation images as at export."""
+    folder, card = data_dir / "voc", weights.verify("everyday")
+    if not folder.is_dir():
+        pytest.skip("Pascal VOC is not in the data folder")
+    val, classes = data.read_voc(folder, "val", NAMES), data.voc_classes(folder, NAMES)
+    model = read_checkpoint(weights.FOLDER / card.file).float().eval()
+    found = metrics.find_all(model, val, int(card.preprocess["size"]))
+    score = 100 * metrics.mean(metrics.average_precision(val, found, classes)[:, 0])
+    assert score == pytest.approx(card.metrics[0].value, abs=0.1)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from tasks.core import weights
 from tasks.networks.latent_autoencoder import LatentAutoencoder
 from tasks.networks.word_unet import Placement, TextModel
 from tasks.text_to_image import TextToImage
@@ -195,6 +196,20 @@ def test_shipped_card_is_true(data_dir: Path) -> None:
     db, nearest = measure.likeness(model, real, measure.names(real, measure.MEASURED, 48))
     assert nearest == pytest.approx(claimed["nearest drawing is that of its thing"], abs=13)
     assert db == pytest.approx(claimed["likeness to its training drawing"], abs=1)
+
+
+@pytest.mark.slow  # measures the shipped network
+def test_shipped_autoencoder_is_as_its_card_says(data_dir: Path) -> None:
+    """The headline, by the handler's own encoding and decoding, which round to bytes."""
+    if not (data_dir / "emoji" / "names.json").is_file():
+        pytest.skip("the drawings of emoji are not here")
+    _, held_out = autoencoder.split(data.load(data_dir / "emoji"))
+    images, model = autoencoder.scenes(held_out, 256, 0), TextToImage.load()
+    assert isinstance(model, TextToImage)
+    again = torch.from_numpy(model.decode(model.encode(images.numpy())))
+    db = autoencoder.psnr(autoencoder.to_range(again), autoencoder.to_range(images)).mean()
+    card = weights.read_card("text_to_image_words")
+    assert float(db) == pytest.approx(card.metrics[0].value, abs=0.1)
 
 
 def test_unet_without_an_autoencoder_says_what_to_run(

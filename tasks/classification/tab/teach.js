@@ -79,7 +79,7 @@ const widget = {
   },
 };
 
-// -- the example: recorded, until the network is there ---------------------------------------------------------------
+// -- the example: recorded, until the network is there -----------------------------------------------
 async function showRecorded() {
   const recorded = await recording('teach').catch(() => null);
   if (!recorded || example || !isExample) return;
@@ -144,7 +144,7 @@ $('.begin').addEventListener('click', () => {
   if (!stream) start();
 });
 
-// -- the classes ---------------------------------------------------------------------------------------------------
+// -- the classes -------------------------------------------------------------------------------------
 function drawCards() {
   $('.cards').replaceChildren(...classes.map(card));
   $('.add-class').disabled = classes.length >= 8;
@@ -269,7 +269,7 @@ async function forget(frames) {
   fit();
 }
 
-// -- frames --------------------------------------------------------------------------------------------------------
+// -- frames ------------------------------------------------------------------------------------------
 function holdable(button, of) {
   const down = () => {
     if (held) return;
@@ -410,7 +410,7 @@ $('.try-file').addEventListener('change', () => {
   $('.try-file').value = '';
 });
 
-// -- teaching ------------------------------------------------------------------------------------------------------
+// -- teaching ----------------------------------------------------------------------------------------
 let teaching = Promise.resolve(),
   isTeaching = false;
 function teach() {
@@ -496,7 +496,7 @@ const fit = latestOnly(async () => {
   if (!stream) askStill();
 });
 
-// -- the answer ----------------------------------------------------------------------------------------------------
+// -- the answer --------------------------------------------------------------------------------------
 function show(answer, text = null) {
   const probabilities = answer.probabilities,
     [best, p] = probabilities.reduce((a, b) => (b[1] > a[1] ? b : a));
@@ -569,7 +569,7 @@ $('.cam-class').addEventListener('change', () => {
   explain(true);
 });
 
-// -- what was learned ----------------------------------------------------------------------------------------------
+// -- what was learned --------------------------------------------------------------------------------
 function clearReport() {
   $('.accuracy').textContent = '–';
   $('.best').textContent = '–';
@@ -714,7 +714,7 @@ map.addEventListener('pointerleave', () => {
   paintMap();
 });
 
-// -- files ---------------------------------------------------------------------------------------------------------
+// -- files -------------------------------------------------------------------------------------------
 $('.save').addEventListener('click', async () => {
   const answer = await call('save_lesson');
   if (!answer?.file) {

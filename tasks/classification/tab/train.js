@@ -22,7 +22,7 @@ function tell(text, isError = false) {
   $('.status').classList.toggle('error', isError);
 }
 
-// -- settings ------------------------------------------------------------------------------------------------------
+// -- settings ----------------------------------------------------------------------------------------
 $('.kind').addEventListener('change', () => {
   $('.own').hidden = Boolean($('.kind').value);
 });
@@ -45,7 +45,7 @@ const PAIRS = {
   examples: [{examples: 100}, {examples: 10000}],
 };
 
-// -- starting, pausing ---------------------------------------------------------------------------------------------
+// -- starting, pausing -------------------------------------------------------------------------------
 async function begin(asked, before = []) {
   // asked: settings of one or two new runs
   stopPlaying();
@@ -182,7 +182,7 @@ function showCharts(charts) {
   $('.loss').innerHTML = charts.loss;
 }
 
-// -- a moment of it ------------------------------------------------------------------------------------------------
+// -- a moment of it ----------------------------------------------------------------------------------
 function follow() {
   const last = runs[0].snapshots.length - 1;
   scrub.max = Math.max(0, last);
@@ -293,7 +293,7 @@ scrub.addEventListener('input', () => {
   showMoment(Number(scrub.value));
 });
 
-// -- the drawing ---------------------------------------------------------------------------------------------------
+// -- the drawing -------------------------------------------------------------------------------------
 function drawn() {
   read();
 }
@@ -339,7 +339,7 @@ async function overTime() {
   if (runs === asked) showMoment(Number(scrub.value));
 }
 
-// -- the example ---------------------------------------------------------------------------------------------------
+// -- the example -------------------------------------------------------------------------------------
 async function open() {
   const answer = await server.training_example(null).catch(() => null);
   if (!answer || answer.error) {

@@ -19,8 +19,11 @@ from tasks.core import scheduling
 from tasks.core.device import stopwatch
 from tasks.core.images import ImageError
 from tasks.core.palettes import CLASS_COLOURS
+from tasks.core.weights import WeightsError
 from tasks.ui.errors import return_errors
 from tasks.ui.live_camera import decode_frame, live_camera, parse_visitor
+from tasks.ui.on_device import runtime
+from tasks.ui.on_device.files import ON_DEVICE, device_files, runtime_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from tasks.detection.tracker import Tracker
     from tasks.detection.zones import ZoneCounter
 
+HERE = Path(__file__).parent
 MAX_VISITORS = 64  # trackers kept
 GONE_S = 60  # after which a visitor's tracker is deleted
 
@@ -91,10 +95,56 @@ def prepare_detector(name: str) -> dict[str, Any]:
 
 
 def offered_detectors(_: object = None) -> dict[str, Any]:
-    """{"choices": as `models.detector_choices`, "fetching": whether there will soon be others}."""
+    """{"choices": as `models.detector_choices`, "fetching": whether there will soon be others,
+    "no_device": why browsers cannot compute, or "", "at_once": networks that they can compute
+    without any work here, which the page may try by itself}."""
     from tasks.detection import background
 
-    return {"choices": models.detector_choices(), "fetching": background.is_fetching()}
+    return {
+        "choices": models.detector_choices(),
+        "fetching": background.is_fetching(),
+        "no_device": runtime.reason_against(),
+        "at_once": _ready_for_browsers(),
+    }
+
+
+def _ready_for_browsers() -> list[str]:
+    """Networks that browsers can compute without any work here."""
+    if not runtime.is_here():
+        return []
+    from tasks.detection import checkpoints
+
+    candidates = (models.FETCHED, *models.DETECTOR_FILES)
+    return [name for name in candidates if checkpoints.is_exported(name, "onnx")]
+
+
+@return_errors
+def prepare_on_device(request: dict[str, Any]) -> dict[str, Any]:
+    """Make a network ready for the visitor's own browser.
+
+    Args:
+        request: "model", and "gpu": whether the browser has WebGPU.
+    Returns at once: {"loading": True}, and the page asks again; addresses as of `device_files`,
+    with "final" (the network gives final boxes); or {"error"}.
+    """
+    name, gpu = str(request.get("model", ""))[:40], bool(request.get("gpu"))
+    key = ("detector on device", name, gpu)
+    return scheduling.LOADS.poll(key, lambda report: _export(name, gpu, report)) or {
+        "loading": True
+    }
+
+
+def _export(name: str, gpu: bool, report: scheduling.Progress) -> dict[str, Any]:
+    from tasks.detection import checkpoints
+
+    model = loaders.detector(name)
+    file = checkpoints.file_of(name)
+    if file is None:
+        raise WeightsError(f"{name} is computed by the server only; .pt files also by browsers.")
+    runtime_files(gpu, report)  # first: perhaps it cannot be had
+    network = checkpoints.exported(file, to="onnx")
+    files = device_files(network, HERE / "on_device.js", report, gpu)
+    return files | {"final": not model.needs_nms}
 
 
 def _load_detector(name: str) -> dict[str, Any]:
@@ -204,11 +254,11 @@ def build_live() -> None:
     offered = escape(json.dumps(models.detector_choices()), quote=True)
     live_camera(
         "detection",
-        Path(__file__).parent,
+        HERE,
         "Boxes around detected objects",
         "detections",
-        [prepare_detector, detect_frame, offered_detectors],
-        parts=[(Path(__file__).parent, "zone_editor")],
+        [prepare_detector, detect_frame, offered_detectors, prepare_on_device],
+        parts=[(HERE, "zone_editor"), (HERE, "tracks"), *ON_DEVICE],
         offered=offered,
         palette=escape(json.dumps(CLASS_COLOURS), quote=True),
     )

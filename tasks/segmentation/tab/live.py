@@ -7,14 +7,18 @@ once, `segment_frame` for as many frames as the server can take.
 from pathlib import Path
 from typing import Any
 
-from tasks import loaders
-from tasks.core import scheduling
+from tasks import loaders, models
+from tasks.core import scheduling, weights
 from tasks.core.device import stopwatch
 from tasks.core.images import png_bytes
 from tasks.core.palettes import to_hex
 from tasks.ui.errors import return_errors
 from tasks.ui.live_camera import decode_frame, live_camera, parse_visitor
+from tasks.ui.on_device import runtime
+from tasks.ui.on_device.files import ON_DEVICE, device_files, runtime_files
 from tasks.ui.widget import data_url
+
+HERE = Path(__file__).parent
 
 
 @return_errors
@@ -34,7 +38,36 @@ def _load_segmenter(name: str) -> dict[str, Any]:
         "names": list(model.class_names),
         "colours": to_hex(model.palette),
         "engine": model.engine.title,
+        "no_device": runtime.reason_against(),
+        "at_once": runtime.is_here() and _exported().is_file(),
     }
+
+
+@return_errors
+def segmenter_on_device(request: dict[str, Any]) -> dict[str, Any]:
+    """Make the network ready for the visitor's own browser: {"loading": True} at once, and the page
+    asks again; addresses as of `device_files`; or {"error"}.
+
+    request: {"gpu": whether the browser has WebGPU}.
+    """
+    gpu = bool(request.get("gpu"))
+    key = ("segmenter on device", gpu)
+    return scheduling.LOADS.poll(key, lambda report: _export(gpu, report)) or {"loading": True}
+
+
+def _export(gpu: bool, report: scheduling.Progress) -> dict[str, Any]:
+    from tasks.segmentation.engines import to_onnx
+
+    runtime_files(gpu, report)  # first: perhaps it cannot be had
+    network: Any = loaders.segmenter("segmentation").network
+    return device_files(to_onnx(network, _exported()), HERE / "on_device.js", report, gpu)
+
+
+def _exported() -> Path:
+    """Where the network lies as ONNX, once it was asked for."""
+    return (
+        models.yolo_cache() / f"segmentation-{weights.read_card('segmentation').sha256[:12]}.onnx"
+    )
 
 
 @return_errors
@@ -70,8 +103,9 @@ def segment_frame(request: dict[str, Any]) -> dict[str, Any]:
 def build_live() -> None:
     live_camera(
         "segmentation",
-        Path(__file__).parent,
+        HERE,
         "Classes over the camera's image",
         "segmentations",
-        [prepare_segmenter, segment_frame],
+        [prepare_segmenter, segment_frame, segmenter_on_device],
+        parts=ON_DEVICE,
     )

@@ -1,0 +1,1 @@
+"""Models in the visitor's own browser: ONNX Runtime in a worker, files from our own origin."""
