@@ -164,6 +164,23 @@ def test_bank_is_a_function_of_the_step(drawings: data.Drawings) -> None:
         assert torch.allclose(a, b, atol=1e-5, equal_nan=True)
 
 
+@pytest.mark.parametrize("layout", ["left of", "below", "three", "small", "upside-down"])
+def test_parts_of_a_layout_show_its_things(drawings: data.Drawings, layout: str) -> None:
+    """Each as large as a thing alone, and upright."""
+    pair = layout in data.RELATIONS
+    things = (0, 19) if pair else (19,)
+    rng = np.random.default_rng(0)
+    image = data.compose(drawings, data.Scene(things, layout=layout), rng)
+    found = measure.parts(image[None], layout)
+    assert len(found) == (2 if pair else 3 if layout == "three" else 1)
+    for k, part in enumerate(found):
+        alone = data.compose(drawings, data.Scene((things[min(k, len(things) - 1)],)), rng)
+        inside = part[0, 12:52, 12:52].astype(int)  # beside it its neighbour begins
+        assert np.abs(inside - alone[12:52, 12:52]).mean() < 40
+        other = data.compose(drawings, data.Scene((7,)), rng)
+        assert np.abs(inside - other[12:52, 12:52]).mean() > 50
+
+
 def test_flow_ends_at_noise_and_its_velocity_leads_there() -> None:
     x0, eps = torch.randn(2, 5, 4, 16, 16)
     t = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
