@@ -167,7 +167,7 @@ def _cards(
         "training": training,
         "selected_on": "guidance: 200 other names (train/text_to_image/measure.py)",
         "test_reads": "there is no test set: the things are those of the training; the withheld "
-        "combinations were read at two exports, and nothing was chosen by them",
+        "combinations were read at three exports, and nothing was chosen by them",
     }
     card = weights.Card(
         name=NAME,
@@ -180,8 +180,9 @@ def _cards(
         paper="Rombach et al. 2022, arXiv 2112.10752; Liu et al. 2022, arXiv 2209.03003; Ho and "
         "Salimans 2022; Tang et al. 2022, arXiv 2210.04885 (maps of words).",
         limits=f"Knows {len(drawings.things)} things, eleven colours, six styles; draws them as "
-        "emoji do, nearly as it saw them. Small, several or upside-down things and two different "
-        "things are hardly recognised. No photographs, no text, no people.",
+        "emoji do, nearly as it saw them. Things that are small, several or upside-down are "
+        "recognised a fifth to a half as often as their own drawings of that size. No photographs, "
+        "no text, no people.",
         curve=trained.curve,
         **common,
     )
