@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from tasks.networks.latent_autoencoder import LatentAutoencoder
 
 GRID = 8  # positions a side, of the latent behind pixel_unshuffle
+COPIES = 3  # of a canvas at most
 
 
 class AdaptiveBlock(nn.Module):
@@ -105,6 +106,54 @@ class WordAttention(nn.Module):
         return x + self.out(mixed.transpose(2, 3).reshape(b, width, h, w))
 
 
+class Placement(nn.Module):
+    """Where a word's canvas comes to lie: up to three copies, each scaled, mirrored and shifted.
+
+    A spatial transformer (Jaderberg et al. 2015, arXiv 1506.02025) that reads the caption: "two"
+    makes copies, "left of" moves to a side. It starts as one copy that stays where it is.
+    """
+
+    def __init__(self, states: int, canvas: int, copies: int = COPIES):
+        super().__init__()
+        self.copies, self.canvas = copies, canvas
+        self.first = nn.Linear(states, states)
+        self.second = nn.Linear(states, 5 * copies)
+        nn.init.zeros_(self.second.weight)
+        with torch.no_grad():
+            # in units of half a side: two slopes and two offsets, from a place in the image to
+            # the place on the canvas; and whether there is such a copy
+            as_it_is = torch.tensor([1.0, 1.0, 0.0, 0.0, -5.0]).repeat(copies, 1)
+            as_it_is[0, 4] = 5.0
+            self.second.bias.copy_(as_it_is.flatten())
+
+    def forward(self, states: Tensor) -> Tensor:  # (B, T, states) -> (B, T, copies, 5)
+        placed = self.second(F.gelu(self.first(states))).unflatten(2, (self.copies, 5))
+        return torch.cat([placed[..., :4], placed[..., 4:].sigmoid()], 3)
+
+    def move(self, canvas: Tensor, placed: Tensor) -> Tensor:
+        """The copies laid over each other: canvas (B, T, C, 64) -> the same shape."""
+        b, t, c, _ = canvas.shape
+        fine = F.pixel_shuffle(canvas.reshape(b * t, c, GRID, GRID), 2)  # (BT, C / 4, 16, 16)
+        slope_x, slope_y, x, y, there = placed.reshape(b * t, self.copies, 5).unbind(2)
+        columns = self.sampling(slope_x, x).transpose(2, 3)
+        rows = self.sampling(slope_y, y) * there[..., None, None]
+        moved = rows[:, :, None] @ fine[:, None] @ columns[:, :, None]  # (BT, copies, C / 4, ...)
+        return F.pixel_unshuffle(moved.sum(1), 2).reshape(b, t, c, -1)
+
+    @staticmethod
+    def sampling(slope: Tensor, offset: Tensor) -> Tensor:
+        """(..., 16, 16): of which places of the canvas a place of the image is the mean.
+
+        A triangle as wide as the canvas is made smaller, so that nothing of it is skipped.
+        """
+        n = 2 * GRID
+        places = torch.arange(n, device=slope.device)
+        image = (2 * places + 1) / n - 1  # in (-1, 1)
+        source = ((slope[..., None] * image + offset[..., None] + 1) * n - 1) / 2  # (..., 16)
+        width = slope.abs().clamp_min(1)[..., None, None]
+        return F.relu(1 - (source[..., None] - places).abs() / width) / width
+
+
 class Dictionary(nn.Module):
     """Words to vectors and canvases.
 
@@ -125,6 +174,7 @@ class Dictionary(nn.Module):
         self.second = nn.Linear(2 * states, canvas * GRID * GRID)
         self.direct = nn.Linear(states, canvas * GRID * GRID, bias=False)
         self.canvas = canvas
+        self.placement = Placement(states, canvas)
         nn.init.normal_(self.concept.weight, std=0.5)
         nn.init.normal_(self.role.weight, std=0.5)
         nn.init.zeros_(self.gate.weight)
@@ -150,14 +200,22 @@ class Dictionary(nn.Module):
         to_canvas = basis[:n] * (spread / gain)[:, None]  # (n, 16 * 64)
         self.direct.weight[: flat.shape[1], :n] = to_canvas.T
 
-    def forward(self, ids: Tensor, roles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        # int64 (B, T) each; ids are negative where there is no word
+    def forward(self, ids: Tensor, roles: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Concepts and roles, int64 (B, T); concepts are negative where there is no word.
+
+        Returns:
+            states (B, T, states), canvases (B, T, canvas, 64), absent bool (B, T), and where the
+            canvases lie, (B, T, copies, 5) as of `Placement`.
+        """
         meaning = self.concept(ids.clamp_min(0))  # (B, T, states)
         absent = ids < 0
         states = self.reading(meaning + self.role(roles), src_key_padding_mask=absent)
         hidden = F.gelu(self.first(meaning) * self.gate(states))
         canvas = self.second(hidden) / 4 + self.direct(meaning)
-        return states, canvas.unflatten(2, (self.canvas, GRID * GRID)), absent
+        with torch.autocast(states.device.type, enabled=False):  # places need more than bf16
+            placed = self.placement(states.float())
+        canvas = self.placement.move(canvas.unflatten(2, (self.canvas, GRID * GRID)), placed)
+        return states, canvas, absent, placed
 
 
 def time_embedding(t: Tensor, width: int) -> Tensor:
@@ -259,9 +317,10 @@ class TextModel(nn.Module):
         self.dictionary = Dictionary(n_concepts, n_roles, self.unet.states, self.unet.canvas)
 
     def forward(self, x: Tensor, t: Tensor, ids: Tensor, roles: Tensor) -> tuple[Tensor, Tensor]:
-        """x_t, t and the caption's words -> v and the words' maps, as WordUNet."""
-        v, maps = self.unet(x, t, *self.dictionary(ids, roles))
-        return v, maps
+        """x_t, t and the caption's words -> v as WordUNet, and where the words' canvases lie."""
+        *caption, placed = self.dictionary(ids, roles)
+        v, _ = self.unet(x, t, *caption)
+        return v, placed
 
 
 class TextReader(nn.Module):

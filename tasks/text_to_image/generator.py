@@ -210,7 +210,7 @@ class TextToImage:
         """What the dictionary makes of captions; image k gets choice k of a word with several."""
         on = device.best()
         ids, roles, weight = (part.to(on) for part in concepts(captions))
-        states, canvas, absent = self.reader.dictionary(ids, roles)
+        states, canvas, absent, _ = self.reader.dictionary(ids, roles)
         return Conditioning(states, canvas, absent, weight)
 
     @torch.inference_mode()

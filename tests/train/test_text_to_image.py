@@ -9,7 +9,7 @@ import torch
 
 from tasks.core import weights
 from tasks.networks.latent_autoencoder import LatentAutoencoder
-from tasks.networks.word_unet import TextModel
+from tasks.networks.word_unet import Placement, TextModel
 from tasks.text_to_image import TextToImage
 from train.text_to_image import __main__ as command
 from train.text_to_image import autoencoder, data, measure, training
@@ -100,7 +100,7 @@ def test_map_of_a_word_that_is_off_is_empty(drawings: data.Drawings) -> None:
     words = (torch.tensor(ids)[None], torch.tensor(roles)[None])
     x, t = torch.randn(1, 4, 16, 16), torch.tensor([0.5])
     with torch.inference_mode():
-        encoded = network.dictionary(*words)
+        *encoded, _ = network.dictionary(*words)
         v, maps = network.unet(x, t, *encoded)
         weight = torch.tensor([[1.0, 0.0, 1.0, 1, 1, 1, 1, 1]])
         without, maps_without = network.unet(x, t, *encoded, weight)
@@ -110,6 +110,35 @@ def test_map_of_a_word_that_is_off_is_empty(drawings: data.Drawings) -> None:
     assert float(maps[0, 1].mean()) > 0.01
     assert float(maps_without[0, 1].max()) < 0.01
     assert not torch.allclose(v, without)
+
+
+def test_canvas_stays_until_something_is_learned() -> None:
+    placement = Placement(16, 8)
+    canvas = torch.randn(2, 3, 8, 64)
+    moved = placement.move(canvas, placement(torch.randn(2, 3, 16)))
+    assert torch.allclose(moved, canvas, atol=0.05)  # the other copies are all but off
+
+
+@pytest.mark.parametrize("layout", [*data.RELATIONS, *data.MODIFIERS, *data.COUNTS])
+def test_canvas_moves_to_where_the_scene_has_its_thing(layout: str) -> None:
+    """A blob above the middle of the canvas, moved by the truth, lies above each thing's middle."""
+    scene = data.Scene((0, 1) if layout in data.RELATIONS else (0,), layout=layout)
+    placed = torch.from_numpy(data.placements(scene)).nan_to_num()[None]  # (1, words, copies, 5)
+    fine = torch.zeros(1, data.MAX_WORDS, 16, 16)
+    fine[:, :, 5:7, 7:9] = 1  # 8 px above the middle
+    canvas = torch.nn.functional.pixel_unshuffle(fine.view(-1, 1, 16, 16), 2)
+    moved = Placement(16, 4).move(canvas.reshape(1, data.MAX_WORDS, 4, 64), placed)
+    image = torch.nn.functional.pixel_shuffle(moved.sum(1).view(1, 4, 8, 8), 2)[0, 0]
+    expected = torch.zeros(16, 16)
+    for x, y, side in data.spots(layout):
+        up = -8 * side / data.USUAL * (-1 if layout == "upside-down" else 1)
+        expected[int((y + up) / 4), int(x / 4)] = 1
+    rows, columns = np.nonzero(image.numpy() > 0.4 * float(image.max()))
+    for row, column in zip(*np.nonzero(expected.numpy()), strict=True):
+        assert (abs(rows - row) + abs(columns - column)).min() <= 1
+    for row, column in zip(rows, columns, strict=True):
+        near = (expected[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3] > 0).any()
+        assert near, f"something at {row}, {column}"
 
 
 def test_padding_changes_nothing(drawings: data.Drawings) -> None:
@@ -132,7 +161,24 @@ def test_bank_is_a_function_of_the_step(drawings: data.Drawings) -> None:
     other.at_step(8)  # as after a resume
     everything = torch.arange(16)
     for a, b in zip(one.samples(everything), other.samples(everything), strict=True):
-        assert torch.allclose(a, b, atol=1e-5)
+        assert torch.allclose(a, b, atol=1e-5, equal_nan=True)
+
+
+@pytest.mark.parametrize("layout", ["left of", "below", "three", "small", "upside-down"])
+def test_parts_of_a_layout_show_its_things(drawings: data.Drawings, layout: str) -> None:
+    """Each as large as a thing alone, and upright."""
+    pair = layout in data.RELATIONS
+    things = (0, 19) if pair else (19,)
+    rng = np.random.default_rng(0)
+    image = data.compose(drawings, data.Scene(things, layout=layout), rng)
+    found = measure.parts(image[None], layout)
+    assert len(found) == (2 if pair else 3 if layout == "three" else 1)
+    for k, part in enumerate(found):
+        alone = data.compose(drawings, data.Scene((things[min(k, len(things) - 1)],)), rng)
+        inside = part[0, 12:52, 12:52].astype(int)  # beside it its neighbour begins
+        assert np.abs(inside - alone[12:52, 12:52]).mean() < 40
+        other = data.compose(drawings, data.Scene((7,)), rng)
+        assert np.abs(inside - other[12:52, 12:52]).mean() > 50
 
 
 def test_flow_ends_at_noise_and_its_velocity_leads_there() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from tasks.networks.word_unet import COPIES
 from tasks.text_to_image.concepts import (
     COLOURS,
     COUNTS,
@@ -29,6 +30,7 @@ from tasks.text_to_image.concepts import (
 )
 
 SIDE = 64  # px of an image
+USUAL = 55  # px, of a thing alone
 STYLE_SHARES = (0.6, 0.08, 0.08, 0.12, 0.08, 0.04)
 GROUPS = (
     "animals-nature",
@@ -151,7 +153,7 @@ class Scene:
 EMPTY_SHARE = 0.1  # of the captions
 SAYS_STYLE = 0.8
 BACKGROUND_SHARE = 0.4
-LAYOUT_SHARES = {"single": 0.70, "modifier": 0.06, "count": 0.06, "colour": 0.04, "pair": 0.14}
+LAYOUT_SHARES = {"single": 0.38, "modifier": 0.13, "count": 0.11, "colour": 0.04, "pair": 0.34}
 
 
 def draw_scene(drawings: Drawings, rng: np.random.Generator) -> Scene:
@@ -187,26 +189,29 @@ def may_be_trained(drawings: Drawings, scene: Scene) -> bool:
     return True
 
 
-def places(layout: str | None, rng: np.random.Generator) -> list[tuple[int, int, int]]:
-    """Where the things lie: (x, y, side) in px of each, with a little chance."""
+def spots(layout: str | None) -> list[tuple[int, int, int]]:
+    """Where the things lie: centre and side of each, (x, y, side) in px."""
+    if layout in RELATIONS:
+        near, far = (17, 32, 29), (47, 32, 29)
+        if layout in ("above", "below"):
+            near, far = (32, 17, 29), (32, 47, 29)
+        return [far, near] if layout in ("right of", "below") else [near, far]
+    if layout == "two":
+        return [(17, 32, 29), (47, 32, 29)]
+    if layout == "three":
+        return [(32, 17, 27), (17, 47, 27), (47, 47, 27)]
+    return [(32, 32, {"small": 28, "large": 78}.get(layout or "", USUAL))]
 
-    def at(cx: float, cy: float, side: float) -> tuple[int, int, int]:
+
+def places(layout: str | None, rng: np.random.Generator) -> list[tuple[int, int, int]]:
+    """Corner and side, (x, y, side) in px of each thing, with a little chance."""
+
+    def at(cx: int, cy: int, side: int) -> tuple[int, int, int]:
         size = round(side * rng.uniform(0.94, 1.06))
         dx, dy = rng.integers(-1, 2, size=2)
         return round(cx - size / 2) + int(dx), round(cy - size / 2) + int(dy), size
 
-    if layout in RELATIONS:
-        near, far = (17, 32), (47, 32)
-        if layout in ("above", "below"):
-            near, far = near[::-1], far[::-1]
-        if layout in ("right of", "below"):
-            near, far = far, near
-        return [at(*near, 29), at(*far, 29)]
-    if layout == "two":
-        return [at(17, 32, 29), at(47, 32, 29)]
-    if layout == "three":
-        return [at(32, 17, 27), at(17, 47, 27), at(47, 47, 27)]
-    return [at(32, 32, {"small": 28, "large": 78}.get(layout or "", 55))]
+    return [at(*spot) for spot in spots(layout)]
 
 
 def compose(drawings: Drawings, scene: Scene, rng: np.random.Generator) -> np.ndarray:
@@ -215,9 +220,9 @@ def compose(drawings: Drawings, scene: Scene, rng: np.random.Generator) -> np.nd
     if scene.background not in (None, "white"):
         paper = (paper + rng.integers(-8, 9, size=3)).clip(0, 255)
     image = Image.new("RGBA", (SIDE, SIDE), (*(int(v) for v in paper), 255))
-    spots = places(scene.layout, rng)
-    things = scene.things if len(scene.things) == len(spots) else scene.things * len(spots)
-    for thing, (x, y, side) in zip(things, spots, strict=True):
+    corners = places(scene.layout, rng)
+    things = scene.things if len(scene.things) == len(corners) else scene.things * len(corners)
+    for thing, (x, y, side) in zip(things, corners, strict=True):
         drawing = drawings.drawing(scene.style, thing)
         if scene.colour:
             drawing = tinted(drawing, scene.colour)
@@ -240,6 +245,26 @@ def tinted(drawing: Image.Image, colour: str) -> Image.Image:
     shade = np.where(light < 0.5, dark, 0.6 * bright + 0.4 * target)
     out = np.concatenate([shade, pixels[..., 3:]], 2).clip(0, 255).astype(np.uint8)
     return Image.fromarray(out, "RGBA")
+
+
+def placements(scene: Scene) -> np.ndarray:
+    """Where each word's canvas belongs, float32 (MAX_WORDS, COPIES, 5): as `Placement` gives it.
+
+    nan for words that bring no thing. A canvas is that of a thing alone in the middle.
+    """
+    out = np.full((MAX_WORDS, COPIES, 5), np.nan, np.float32)
+    lie = spots(scene.layout)
+    for k, (_, role) in enumerate([] if scene.empty else _said(scene)):
+        if role not in ("thing", "first", "second"):
+            continue
+        mine = lie if role == "thing" else [lie[role == "second"]]
+        out[k, :, 4] = 0
+        for copy, (cx, cy, side) in enumerate(mine):
+            slope = USUAL / side
+            down = -slope if scene.layout == "upside-down" else slope
+            x, y = (2 * c / SIDE - 1 for c in (cx, cy))
+            out[k, copy] = slope, down, -slope * x, -down * y, 1
+    return out
 
 
 # -- scenes as concepts ----------------------------------------------------------------------------

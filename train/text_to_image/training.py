@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from tasks.networks.latent_autoencoder import LatentAutoencoder
-from tasks.networks.word_unet import TextModel
+from tasks.networks.word_unet import COPIES, Dictionary, TextModel, WordUNet
 from train.loop import BatchAt, Fit, Recipe, Trainer
 from train.text_to_image import data
 from train.text_to_image.autoencoder import to_range
 from train.text_to_image.plans import Plan
 
-Sample = tuple[Tensor, Tensor, Tensor]  # latents, ids, roles
+Sample = tuple[Tensor, Tensor, Tensor, Tensor]  # latents, ids, roles, placements
+PLACING = 0.5  # weight of the placements' loss
 
 
 class Bank:
@@ -41,6 +42,7 @@ class Bank:
         self.latents = torch.zeros(size, autoencoder.channels, 16, 16)
         self.ids = torch.full((size, data.MAX_WORDS), data.NO_WORD)
         self.roles = torch.zeros(size, data.MAX_WORDS, dtype=torch.int64)
+        self.placed = torch.zeros(size, data.MAX_WORDS, COPIES, 5)
         self.upto = 0  # scenes drawn so far
 
     def at_step(self, step: int) -> None:
@@ -61,6 +63,7 @@ class Bank:
             ids, roles = data.words(scene)
             self.ids[place] = torch.from_numpy(ids)
             self.roles[place] = torch.from_numpy(roles)
+            self.placed[place] = torch.from_numpy(data.placements(scene))
         x = to_range(torch.from_numpy(np.stack(images)))
         places = torch.tensor([number % self.size for number in numbers])
         self.latents[places] = self.autoencoder.encode(x)
@@ -68,7 +71,8 @@ class Bank:
     def samples(self, index: Tensor) -> Sample:
         """A batch, its words cut to the longest caption."""
         longest = int((self.ids[index] != data.NO_WORD).sum(1).max())
-        return self.latents[index], self.ids[index, :longest], self.roles[index, :longest]
+        ids, roles, placed = (p[index, :longest] for p in (self.ids, self.roles, self.placed))
+        return self.latents[index], ids, roles, placed
 
 
 def logit_normal(n: int, generator: torch.Generator | None = None) -> Tensor:
@@ -87,17 +91,27 @@ def noised(x0: Tensor, t: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def loss(model: nn.Module, batch: Sample) -> Tensor:
-    x0, *words = batch
+    x0, ids, roles, placed = batch
     t = logit_normal(len(x0)).to(x0.device)
     x_t, v = noised(x0, t, torch.randn_like(x0))
-    predicted, _ = model(x_t, t, *words)
-    return (predicted.float() - v).square().mean()
+    predicted, found = model(x_t, t, ids, roles)
+    return (predicted.float() - v).square().mean() + PLACING * misplaced(found.float(), placed)
+
+
+def misplaced(found: Tensor, placed: Tensor) -> Tensor:
+    """Mean squared error of the canvases' places, (B, T, copies, 5) each; `placed` has nan at words
+    that bring no thing."""
+    of_things = ~placed[:, :, 0, 4].isnan()
+    found, placed = found[of_things], placed[of_things].nan_to_num()
+    there = placed[..., 4:]
+    where = ((found[..., :4] - placed[..., :4]).square() * there).sum() / there.sum().clamp_min(1)
+    return where + (found[..., 4] - placed[..., 4]).square().mean()
 
 
 def validation_of(bank: Bank) -> Callable[[nn.Module], dict[str, float]]:
     """A network -> its loss on other scenes, at fixed times and with fixed noise."""
     bank.at_step(0)
-    x0, *words = bank.samples(torch.arange(bank.size))
+    x0, *words, _ = bank.samples(torch.arange(bank.size))
     generator = torch.Generator().manual_seed(0)
     t = logit_normal(len(x0), generator)
     x_t, v = noised(x0, t, torch.randn(x0.shape, generator=generator))
@@ -133,16 +147,22 @@ def train(
     resume: bool,
     minutes: float | None = None,
     stop_after: int | None = None,
+    start: tuple[WordUNet, Dictionary] | None = None,
 ) -> Fit:
     """Train the U-Net and its dictionary; the autoencoder stays as it is.
 
     Args:
+        start: trained networks to go on from.
         minutes: train for so long instead of `plan.steps`, the learning rate's schedule included.
     """
     torch.manual_seed(seed)
     n_concepts = data.N_FIXED + len(drawings.things)
     network = TextModel(n_concepts, len(data.ROLES), **plan.unet)
-    network.dictionary.from_images(data.N_FIXED, latents_of_things(drawings, autoencoder))
+    if start is None:
+        network.dictionary.from_images(data.N_FIXED, latents_of_things(drawings, autoencoder))
+    else:
+        network.unet.load_state_dict(start[0].state_dict())
+        network.dictionary.load_state_dict(start[1].state_dict())
     recipe = Recipe(
         steps=plan.steps,
         batch=plan.batch,

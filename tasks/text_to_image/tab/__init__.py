@@ -13,8 +13,9 @@ from tasks.ui.page.lead import lead
 TITLE = "Text to image"
 LEAD = lead(
     "Words steer how a network turns noise into a drawing, step by step.",
-    "The caption is read as concepts; each brings a small canvas, and at every position of the "
-    "image an attention decides whose canvas counts. Trained here, on 931 drawings of emoji.",
+    "Each concept of the caption brings a small canvas, which the caption shrinks, copies "
+    "or moves to its place, and at every position of the image an attention decides whose canvas "
+    "counts. Trained here, on 931 drawings of emoji.",
     flow(
         "bars:words",
         "noise:noise",

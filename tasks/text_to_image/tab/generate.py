@@ -21,10 +21,13 @@ PROMPT = "a fox on a blue background"
 EXAMPLES = [
     [PROMPT],
     ["ein lila Frosch"],
+    ["a fox left of a pizza"],
     ["橙色背景上的企鹅"],
+    ["three apples"],
     ["un cohete sobre fondo negro"],
     ["🎸 on yellow"],
     ["une tulipe"],
+    ["umgedrehtes Haus"],
 ]
 STYLE_NAMES = {
     "Noto": "noto",
