@@ -15,6 +15,7 @@ from tasks.detection.tab.images import CONFIDENCE, IOU, SAMPLES
 from tasks.detection.tracker import TRACKING_FLOOR, Tracker
 from tasks.ui.image_input import sample_images
 from tasks.ui.recordings import FOLDER
+from train.everyday.data import iou
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +34,20 @@ def test_it_knows_cocos_classes(detector: Detector) -> None:
     assert detector.default_size == 320
 
 
+THERE = {"zidane": {"person": 2, "tie": 1}, "bus": {"person": 4, "bus": 1}}
+"""What the examples show."""
+
+
 @pytest.mark.parametrize("path", sample_images(SAMPLES), ids=lambda path: Path(path).stem)
 def test_examples_are_answered_rightly(detector: Detector, path: str) -> None:
-    """As the page opens: two people in each photo, each boxed once, and nothing else."""
+    """As the page opens: two people at least, each boxed once, and nothing that is not there."""
     found = detector.detect(path, CONFIDENCE, IOU)
-    assert [found.class_names[k] for k in found.class_id] == ["person"] * 2
-    (left, right) = found.xyxy[found.xyxy[:, 0].argsort()]
-    assert right[0] > left[0] + 0.5 * (left[2] - left[0])  # two places, not one twice
+    there = THERE[Path(path).stem]
+    assert found.counts().get("person", 0) >= 2
+    assert all(n <= there.get(name, 0) for name, n in found.counts().items())
+    people = found.xyxy[np.array(found.labels) == "person"]
+    overlap = iou(people, people) - np.eye(len(people))
+    assert overlap.max() < 0.4  # two places, not one twice
 
 
 def test_pytorch_finds_what_openvino_finds(detector: Detector) -> None:
@@ -48,7 +56,7 @@ def test_pytorch_finds_what_openvino_finds(detector: Detector) -> None:
     exact = Detector("everyday", engines.TorchEngine(network), card)
     photo = sample_images(SAMPLES)[0]
     one, other = detector.detect(photo, CONFIDENCE, IOU), exact.detect(photo, CONFIDENCE, IOU)
-    assert one.labels == other.labels == ["person"] * 2
+    assert one.labels == other.labels
     np.testing.assert_allclose(one.confidence, other.confidence, atol=0.05)  # of bf16
     np.testing.assert_allclose(one.xyxy, other.xyxy, atol=12)  # px, of 1280
 
