@@ -2,6 +2,7 @@
 
 python -m train.everyday                     an hour on two cores; checkpoints in runs/everyday
 python -m train.everyday --export            measure on val, write weights/everyday.pt and its card
+python -m train.everyday --again             another cycle, from the bundled weights
 python -m train.everyday --no-teacher        VOC's own labels only
 python -m train.everyday --smoke --out DIR   all of it on generated images, in under a minute
 
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from train import options
 from train.everyday import data, export, network, teacher, training
-from train.everyday.plans import Plan
+from train.everyday.plans import Plan, another_cycle
 
 NAME = "everyday"
 
@@ -27,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--teacher", type=Path, help="folder with an OpenVINO export of a COCO-trained YOLO"
     )
     parser.add_argument("--no-teacher", action="store_true", help="VOC's own labels only")
+    parser.add_argument(
+        "--again", action="store_true", help="another cycle, from the bundled weights"
+    )
     parser.add_argument("--name", default=NAME, help="of the folder in --runs")
     parser.add_argument("--no-curve", action="store_true", help="val is measured by --export only")
     options.add_budget(parser)
@@ -35,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(export.smoke(args.out, args.seed, args.resume).headline)
         return
     plan = replace(Plan(), teacher=not args.no_teacher, **options.budget(args))
+    if args.again:
+        plan = another_cycle(plan)
     names = network.coco_names()
     images, val = (data.read_voc(args.data / "voc", split, names) for split in ("train", "val"))
     classes = data.voc_classes(args.data / "voc", names)
@@ -44,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             [i.file for i in images], asked, args.runs / "everyday-teacher.json"
         )
         images = data.with_teacher(images, answers, classes)
-    resume, run = args.resume or args.export, args.runs / args.name
+    resume, run = args.resume or args.export, args.runs / (args.name + "-again" * args.again)
     done = training.train(
         plan,
         data.Images(images),

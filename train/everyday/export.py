@@ -248,24 +248,37 @@ def export(
         classes=list(names.values()),
         metrics=listed,
         data=about_data(plan, done, images, val),
-        training={
-            "command": f"python -m train.everyday{options.budget_options(plan, Plan())}"
-            f"{'' if plan.teacher else ' --no-teacher'} --export",
-            "seed": seed,
-            "minutes": done.minutes,
-            **done.ran_on,
-            "commit": weights.commit(),
-        },
+        training=about_training(plan, done, seed),
         paper="Tan and Le 2019, EfficientNet (Lite0: Google); Liu et al. 2018, PANet; "
         "Jocher and Qiu 2024, YOLO11",
         limits=LIMITS,
         curve=curve_with(done, listed),
         tables=tables | {"confidence": CONFIDENCE},
-        selected_on="nothing: no setting and no checkpoint was chosen by a score; the moving "
-        "average at the end of the training is exported",
-        test_reads=f"val {n_reads(done)} times, for the curve and this card",
+        selected_on=SELECTED_AGAIN if plan.again else SELECTED,
+        test_reads=f"val {n_reads(done)} times, for the curve and this card"
+        + (f"; before this cycle: {weights.read_card('everyday').test_reads}" * plan.again),
     )
     return weights.save_bytes(to_checkpoint(trained, names, plan.size), card, "everyday.pt", out)
+
+
+SELECTED = (
+    "nothing: no setting and no checkpoint was chosen by a score; the moving average at the end of "
+    "the training is exported"
+)
+SELECTED_AGAIN = "val: another cycle is kept where its mAP50 is higher than before"
+
+
+def about_training(plan: Plan, done: Fit, seed: int) -> dict[str, Any]:
+    """The card's `training`; another cycle goes on from that of the bundled weights."""
+    minutes, seen = done.minutes, done.images_seen
+    command = f"python -m train.everyday{options.budget_options(plan, Plan())}"
+    if plan.again:
+        before = weights.read_card("everyday").training
+        cycle = f"--again --minutes {minutes:.0f}"
+        command = f"{str(before['command']).removesuffix(' --export')}, then {cycle}"
+        minutes, seen = minutes + float(before["minutes"]), seen + int(before.get("pictures", 0))
+    command += f"{'' if plan.teacher else ' --no-teacher'} --export"
+    return report.about_training(command, seed, minutes, done.ran_on, seen)
 
 
 def curve_with(done: Fit, listed: Sequence[weights.Metric]) -> list[dict[str, float]]:
@@ -306,7 +319,7 @@ def about_data(
         "url": "http://host.robots.ox.ac.uk/pascal/VOC/",
         "licence": "images: their Flickr licences, for research; ImageNet's weights: Apache-2.0; "
         "the teacher, and so these weights: AGPL-3.0",
-        "n": f"{len(images):,} images, {done.images_seen:,} seen with repetition",
+        "n": f"{len(images):,} images",
         "held_out": f"{len(val):,} images, of VOC2007; difficult objects count neither way; read "
         f"{n_reads(done)} times, for the curve and this card, never for a choice",
     }

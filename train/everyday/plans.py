@@ -1,6 +1,6 @@
 """What is trained, and how long."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -22,3 +22,9 @@ class Plan:
     plain: float = 0.2  # share of the training at its end, without mosaics
     zoom: tuple[float, float] = (0.55, 1.6)  # scale of an image that is no mosaic
     teacher: bool = True  # labels of the teacher's beside VOC's
+    again: bool = False  # another cycle, from the bundled weights
+
+
+def another_cycle(plan: Plan) -> Plan:
+    """At the full size from the start, with less to forget."""
+    return replace(plan, again=True, before=0.0, plain=0.35, lr=plan.lr / 3)

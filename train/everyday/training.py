@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from tasks.core import weights
+from tasks.detection.checkpoints import read_checkpoint
 from tasks.networks.efficientnet_lite import EfficientNetLite
 from train import data as common_data
 from train.common import fast_cpu
@@ -99,10 +101,17 @@ def parameter_groups(model: nn.Module, plan: Plan) -> list[dict[str, Any]]:
     return groups
 
 
-def start(names: dict[int, str], pretrained: bool = True) -> "DetectionModel":
-    """The network at the start of the training: its first part stays as ImageNet left it."""
+def start(names: dict[int, str], pretrained: bool = True, again: bool = False) -> "DetectionModel":
+    """The network at the start of the training: its first part stays as ImageNet left it.
+
+    Args:
+        again: with the bundled weights.
+    """
     model = network.new_network(names)
-    if pretrained:
+    if again:
+        bundled = read_checkpoint(weights.FOLDER / weights.read_card("everyday").file)
+        model.load_state_dict(bundled.state_dict())
+    elif pretrained:
         backbone = EfficientNetLite()
         load_imagenet(backbone)
         network.load_backbone(model, backbone)
@@ -128,7 +137,7 @@ def train(
 ) -> Fit:
     """Train on `images`; mAP50 on `val` is the curve, by which nothing is chosen."""
     torch.manual_seed(seed)
-    model = start(names, pretrained)
+    model = start(names, pretrained, plan.again)
     recipe = Recipe(
         steps=plan.steps,
         batch=plan.batch,
