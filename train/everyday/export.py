@@ -256,7 +256,7 @@ def export(
         tables=tables | {"confidence": CONFIDENCE},
         selected_on=SELECTED_AGAIN if plan.again else SELECTED,
         test_reads=f"val {n_reads(done)} times, for the curve and this card"
-        + (f"; before this cycle: {weights.read_card('everyday').test_reads}" * plan.again),
+        + (f"; before this cycle {weights.read_card('everyday').test_reads}" * plan.again),
     )
     return weights.save_bytes(to_checkpoint(trained, names, plan.size), card, "everyday.pt", out)
 
@@ -320,8 +320,7 @@ def about_data(
         "licence": "images: their Flickr licences, for research; ImageNet's weights: Apache-2.0; "
         "the teacher, and so these weights: AGPL-3.0",
         "n": f"{len(images):,} images",
-        "held_out": f"{len(val):,} images, of VOC2007; difficult objects count neither way; read "
-        f"{n_reads(done)} times, for the curve and this card, never for a choice",
+        "held_out": f"{len(val):,} images, of VOC2007; difficult objects count neither way",
     }
 
 

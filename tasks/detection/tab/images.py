@@ -27,10 +27,7 @@ from tasks.ui.send_to import send_gallery, send_to
 if TYPE_CHECKING:
     from tasks.core.downloads import Progress
 
-SAMPLES = (
-    ("ultralytics", "assets/zidane.jpg"),
-    ("ultralytics", "assets/bus.jpg"),
-)
+SAMPLES = (("ultralytics", "assets/zidane.jpg"),)
 CONFIDENCE, IOU = 0.35, 0.5
 """What the fields open with: the bundled network boxes some people twice at a laxer IoU."""
 MAX_IMAGES = 24  # at once
