@@ -5,6 +5,7 @@ damaged files and no network. Ultralytics' own `set_classes` is the reference.
 import asyncio
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -306,8 +307,19 @@ def test_nothing_typed_downloads_nothing(server: Server, tmp_path: Path) -> None
     assert not server.asked
 
 
-def test_the_first_search_downloads_and_says_how_far_it_is(server: Server) -> None:
+def test_the_first_search_downloads_and_says_how_far_it_is(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[str] = []
+    receive = downloads._receive
+
+    def receive_and_wait(url: str, to: Path, progress: downloads.Progress | None) -> None:
+        receive(url, to, progress)
+        end = time.monotonic() + 20
+        while not told and time.monotonic() < end:  # else it may be over before it is told
+            time.sleep(0.01)
+
+    monkeypatch.setattr(downloads, "_receive", receive_and_wait)
 
     class Progress(gr.Progress):
         def __call__(self, *args: Any, desc: str | None = None, **kwargs: Any) -> None:
