@@ -18,14 +18,14 @@ RUN python -m pip install --no-cache-dir -r requirements.txt
 
 COPY . .
 # YOLO11n's COCO weights (5 MB, AGPL-3.0), the default where they are: --build-arg FETCH_YOLO=1
+# The program that browsers compute with (onnxruntime-web, MIT, 41 MB), for a server without network: --build-arg FETCH_RUNTIME=1
 ARG FETCH_YOLO=
+ARG FETCH_RUNTIME=
 RUN if [ -n "$FETCH_YOLO" ]; then mkdir preloaded && IMAGE_LAB_CACHE=/tmp/yolo \
     python -c "from tasks.detection.checkpoints import download; download('yolo11n')" \
-    && mv /tmp/yolo/yolo11n.pt preloaded/ && rm -r /tmp/yolo; fi
-# The program that browsers compute with (onnxruntime-web, MIT, 14 MB, and 27 MB more for graphics), for a server without network: --build-arg FETCH_RUNTIME=1
-ARG FETCH_RUNTIME=
-RUN if [ -n "$FETCH_RUNTIME" ]; then \
-    python -c "from pathlib import Path; from tasks.ui.on_device import runtime; runtime.fetch(list(runtime.FILES), Path('preloaded'))"; fi
+    && mv /tmp/yolo/yolo11n.pt preloaded/ && rm -r /tmp/yolo; fi; \
+    if [ -n "$FETCH_RUNTIME" ]; then python -c "from pathlib import Path; from tasks.ui.on_device import runtime; \
+    runtime.fetch(list(runtime.FILES), Path('preloaded'))"; fi
 RUN useradd --create-home --uid 1000 lab
 USER 1000
 
