@@ -68,6 +68,14 @@ def parse_visitor(request: object) -> str:
     return token
 
 
+def parse_graphics(request: object) -> bool:
+    """Whether a page asks for its graphics processor, {"gpu": true or false}. Raises ImageError."""
+    gpu = request.get("gpu") if isinstance(request, dict) else None
+    if not isinstance(gpu, bool):
+        raise ImageError("Whether the browser has WebGPU is needed, as the page sends it.")
+    return gpu
+
+
 def decode_frame(data_url: object) -> "np.ndarray":
     """A JPEG's data URL, sides of 8 to MAX_SIDE px -> uint8 (H, W, 3) RGB. Raises ImageError."""
     from io import BytesIO

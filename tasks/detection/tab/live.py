@@ -21,7 +21,7 @@ from tasks.core.images import ImageError
 from tasks.core.palettes import CLASS_COLOURS
 from tasks.core.weights import WeightsError
 from tasks.ui.errors import return_errors
-from tasks.ui.live_camera import decode_frame, live_camera, parse_visitor
+from tasks.ui.live_camera import decode_frame, live_camera, parse_graphics, parse_visitor
 from tasks.ui.on_device import runtime
 from tasks.ui.on_device.files import ON_DEVICE, device_files, runtime_files
 
@@ -127,7 +127,7 @@ def prepare_on_device(request: dict[str, Any]) -> dict[str, Any]:
     Returns at once: {"loading": True}, and the page asks again; addresses as of `device_files`,
     with "final" (the network gives final boxes); or {"error"}.
     """
-    name, gpu = str(request.get("model", ""))[:40], bool(request.get("gpu"))
+    gpu, name = parse_graphics(request), str(request.get("model", ""))[:40]
     key = ("detector on device", name, gpu)
     return scheduling.LOADS.poll(key, lambda report: _export(name, gpu, report)) or {
         "loading": True

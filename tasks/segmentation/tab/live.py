@@ -13,7 +13,7 @@ from tasks.core.device import stopwatch
 from tasks.core.images import png_bytes
 from tasks.core.palettes import to_hex
 from tasks.ui.errors import return_errors
-from tasks.ui.live_camera import decode_frame, live_camera, parse_visitor
+from tasks.ui.live_camera import decode_frame, live_camera, parse_graphics, parse_visitor
 from tasks.ui.on_device import runtime
 from tasks.ui.on_device.files import ON_DEVICE, device_files, runtime_files
 from tasks.ui.widget import data_url
@@ -50,7 +50,7 @@ def segmenter_on_device(request: dict[str, Any]) -> dict[str, Any]:
 
     request: {"gpu": whether the browser has WebGPU}.
     """
-    gpu = bool(request.get("gpu"))
+    gpu = parse_graphics(request)
     key = ("segmenter on device", gpu)
     return scheduling.LOADS.poll(key, lambda report: _export(gpu, report)) or {"loading": True}
 
