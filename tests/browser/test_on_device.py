@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import uvicorn
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import HTMLResponse
@@ -237,16 +237,21 @@ def camera(browser: Browser, tmp_path: Path) -> Iterator[Page]:
     second.close()
 
 
+def start_on_device(page: Page, url: str) -> Locator:
+    """Start the camera, to be computed by the browser; what the page says of that."""
+    page.goto(url)
+    choose(page, "Detection")
+    page.locator("select.where").select_option("device")
+    page.get_by_role("button", name="Start camera").click()
+    return page.locator(".where-said")
+
+
 def test_nothing_is_sent_while_the_device_computes(
     camera: Page, package: Path, tmp_path: Path
 ) -> None:
     cache = str(tmp_path / "cache")
     with app_with(tmp_path, IMAGE_LAB_CACHE=cache, IMAGE_LAB_RUNTIME=str(package)) as url:
-        camera.goto(url)
-        choose(camera, "Detection")
-        camera.locator("select.where").select_option("device")
-        camera.get_by_role("button", name="Start camera").click()
-        said = camera.locator(".where-said")
+        said = start_on_device(camera, url)
         expect(said).to_contain_text("Computed on your device", timeout=240_000)
         expect(camera.locator("#live-detection .privacy-note")).to_contain_text("does not leave")
         before = camera.evaluate(ANSWERS)
@@ -270,11 +275,7 @@ def test_damaged_runtime_leaves_the_server_at_work(camera: Page, tmp_path: Path)
         (folder / name).write_text("damaged")
     cache = str(tmp_path / "cache")
     with app_with(tmp_path, IMAGE_LAB_CACHE=cache, IMAGE_LAB_RUNTIME=str(folder)) as url:
-        camera.goto(url)
-        choose(camera, "Detection")
-        camera.locator("select.where").select_option("device")
-        camera.get_by_role("button", name="Start camera").click()
-        said = camera.locator(".where-said")
+        said = start_on_device(camera, url)
         expect(said).to_contain_text("SHA-256", timeout=240_000)
         expect(said).to_contain_text("The server computes")
         before = camera.evaluate(ANSWERS)
